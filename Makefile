@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Everything is built under build/; no source directory is written to.
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CFLAGS  ?= -O2 -g
+export PREFIX DESTDIR
+
+BUILD   := $(CURDIR)/build
+WARN    := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes
+
+UNIT    := $(patsubst %/Makefile,%,$(wildcard tests/unit/*/Makefile))
+PARTS   := lib/libxpmem daemon $(UNIT)
+
+# Programs for the partitions of the lab: one a topic, and the helpers.
+XT_HELP := $(patsubst %.c,$(BUILD)/tests/obj/%.o,$(notdir $(wildcard \
+	   tests/lab-tests/xt*.c)))
+XT_PROG := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out \
+	   tests/lab-tests/xt%,$(wildcard tests/lab-tests/*.c)) \
+	   $(wildcard tests/demo/*.c))
+XT_HDRS := $(wildcard tests/lab-tests/*.h include/*.h)
+
+.PHONY: all $(PARTS) module demo check install clean help
+.DELETE_ON_ERROR:
+
+all: $(PARTS) $(XT_PROG)
+
+# Says what is missing and why, and installs it; silent when nothing is.
+$(BUILD)/.setup: tests/setup
+	@tests/setup build
+	@mkdir -p $(@D) && touch $@
+
+$(PARTS): $(BUILD)/.setup
+	@$(MAKE) --no-print-directory -C $@ O=$(BUILD) all
+
+daemon $(UNIT): lib/libxpmem
+
+$(BUILD)/tests/obj/%.o: tests/lab-tests/%.c $(XT_HDRS) $(BUILD)/.setup
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -Iinclude -c -o $@ $<
+
+$(BUILD)/tests/%: tests/%.c $(XT_HELP) $(XT_HDRS) | lib/libxpmem
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -Iinclude -Itests/lab-tests -o $@ \
+		$< $(XT_HELP) -L$(BUILD)/lib -lxpmem -lpthread
+
+# The module for the kernel whose build directory is KDIR. FLAVOUR names the
+# result's directory; without it, the kernel's release does. The sources are
+# linked into build/, so that several kernels can be built for side by side.
+module: $(BUILD)/.setup
+	@tests/build-module "$(KDIR)" "$(FLAVOUR)"
+
+demo:
+	@tests/setup all
+	@$(MAKE) --no-print-directory all
+	@tests/demo/run
+
+check:
+	@tests/setup all
+	@tests/run
+
+install: all
+	@for d in lib/libxpmem daemon; do \
+		$(MAKE) --no-print-directory -C $$d O=$(BUILD) install || exit 1; \
+	done
+
+# build/lab may belong to a running lab: its own clean knows.
+clean:
+	@[ ! -d build/lab ] || tests/lab/lab clean
+	rm -rf build
+
+help:
+	@echo 'make                     library, daemon, tools and test programs, under build/'
+	@echo 'make module KDIR=DIR [FLAVOUR=NAME]'
+	@echo '                         xpmem.ko for a kernel, as build/kernel/NAME/xpmem.ko'
+	@echo '                         (NAME: the kernel release, when not given; W=1 and'
+	@echo '                         C=1 mean what they mean to the kernel)'
+	@echo 'make demo                two partitions, one exported page: the main job, shown'
+	@echo 'make check               all tests; sets up what they need'
+	@echo 'make install             DESTDIR=, PREFIX= (default $(PREFIX))'
+	@echo 'make clean               removes build/; cached kernels stay (tests/lab/lab kernels)'
+	@echo
+	@echo 'tests/run PATTERN...     only the tests whose names match; tests/run --list'
