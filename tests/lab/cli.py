@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The command line."""
+import argparse
+import os
+import signal
+import sys
+
+import control
+import kernels
+import rundir
+import shell
+from common import FLAVOURS, LabError, UsageError, say
+from config import Config
+from run import Run
+
+EPILOG = """\
+inside a partition: XPMEM_PARTID, XPMEM_NODES, XPMEM_SHARE (a directory that all
+partitions and the host can write), host names p1...pN, `lab ctl` as well; the
+host's files read-only under a private layer, /tmp private, root.
+
+exit status: the worst of the commands' (77, skipped, counts as better than any
+failure); 99 when a kernel printed a splat, 124 on time-out, 125 when the lab
+itself failed, 2 for wrong arguments. Consoles: build/lab/last/console-ID.log.
+
+ID-ID names one link, for cut and heal.
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UsageError(f"{self.prog}: {message}")
+
+
+def parser():
+    top = Parser(prog="lab", description=__import__("__main__").__doc__, epilog=EPILOG,
+                 formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    subs = top.add_subparsers(dest="verb", required=True, metavar="VERB", parser_class=Parser)
+    run = subs.add_parser("run", help="boot partitions and run a command on them",
+                          usage="lab run [options] -- COMMAND...", allow_abbrev=False)
+    run.add_argument("--nodes", type=int, default=2, metavar="N", help="partitions (2)")
+    run.add_argument("--kernel", choices=FLAVOURS, default="rmap", help="flavour (rmap)")
+    run.add_argument("--fabric", choices=("window", "stream"), default="window")
+    run.add_argument("--mem", type=int, default=1024, metavar="MB",
+                     help="memory of each, a power of two (1024)")
+    run.add_argument("--cpus", type=int, default=2, metavar="N", help="of each (2)")
+    run.add_argument("--on", type=int, metavar="ID", help="only this partition runs the command")
+    run.add_argument("--timeout", type=float, default=300, metavar="S",
+                     help="for the command (300)")
+    run.add_argument("--module", metavar="none|PATH", help="no module, or another xpmem.ko")
+    run.add_argument("--net", default="", metavar="delay=20ms,loss=1%%",
+                     help="what each link does to packets (tc netem)")
+    sub = subs.add_parser("shell", help="a shell on a partition of the running lab")
+    sub.add_argument("id", type=int)
+    sub = subs.add_parser("ctl", help="act on partitions of the running lab")
+    sub.add_argument("action", metavar="|".join(control.VERBS))
+    sub.add_argument("ids", nargs="*", metavar="ID")
+    subs.add_parser("kernels", help="what is cached")
+    sub = subs.add_parser("kernel", help="build if need be; print the build directory")
+    sub.add_argument("flavour", choices=FLAVOURS)
+    subs.add_parser("clean", help="remove what dead runs left")
+    return top
+
+
+def listing():
+    for flavour, size, state, path in kernels.listing():
+        print(f"{flavour:6} {size:>8} {state:8} {path}")
+    return 0
+
+
+def clean():
+    say(f"removed {rundir.clean()} runs")
+    return 0
+
+
+def dispatch(argv):
+    command = []
+    if "--" in argv:
+        cut = argv.index("--")
+        argv, command = argv[:cut], argv[cut + 1:]
+    args = parser().parse_args(argv)
+    if args.verb == "run":
+        return Run(Config(args, command)).execute()
+    if command:
+        raise UsageError(f"{args.verb} takes no command")
+    if args.verb == "kernel":
+        print(kernels.kernel(args.flavour))
+        return 0
+    return {"shell": lambda: shell.main(args.id),
+            "ctl": lambda: control.main(args.action, args.ids),
+            "kernels": listing, "clean": clean}[args.verb]()
+
+
+def interrupted(number, _frame):
+    raise SystemExit(128 + number)
+
+
+def main(argv):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+    try:
+        return dispatch(argv)
+    except LabError as error:
+        say(str(error))
+        return error.status
+    except BrokenPipeError:
+        # the reader of our output left; the partitions are already gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What one run is asked to do, and the files that tell its guests."""
+import os
+import re
+import secrets
+import shlex
+
+from common import LAB, MAX_NODES, REPO, LabError, UsageError
+from partition import NET_SLOT, window_address
+
+PORT = 7760
+NETEM = ("delay", "jitter", "loss", "rate", "duplicate", "corrupt", "reorder")
+VALUE = re.compile(r"[0-9]+(\.[0-9]+)?(us|ms|s|%|[kmg]?bit)?")
+
+
+def netem(text):
+    """`delay=20ms,loss=1%` as arguments of tc's netem."""
+    given = {}
+    for part in text.split(",") if text else []:
+        key, _, value = part.partition("=")
+        if key not in NETEM or not VALUE.fullmatch(value):
+            raise UsageError(f"--net: not understood: {part!r} (keys: {', '.join(NETEM)})")
+        given[key] = value
+    if "jitter" in given and "delay" not in given:
+        raise UsageError("--net: jitter needs delay")
+    words = []
+    for key in NETEM:
+        if key in given:
+            words += [given[key]] if key == "jitter" else [key, given[key]]
+    return " ".join(words)
+
+
+class Config:
+    """Checked arguments of `lab run`; kdir, accelerator and paths are filled in later."""
+
+    def __init__(self, args, command):
+        self.nodes, self.flavour, self.fabric = args.nodes, args.kernel, args.fabric
+        self.mem, self.cpus, self.timeout = args.mem, args.cpus, args.timeout
+        self.on, self.module, self.netem = args.on, args.module, netem(args.net)
+        self.command = command
+        self.cwd = os.getcwd()
+        self.kdir = self.accelerator = self.initramfs = None
+        self.directory = self.share = None
+        self.own_module = args.module is None
+        self.trailer = "xpmem-lab-end-" + secrets.token_hex(8)
+        self.munge_key = secrets.token_bytes(1024)
+        self.check()
+
+    def check(self):
+        if not self.command:
+            raise UsageError("run: no command after --")
+        if not 1 <= self.nodes <= MAX_NODES:
+            raise UsageError(f"--nodes: 1 to {MAX_NODES}, not {self.nodes}")
+        if self.fabric != "window":
+            raise UsageError(f"--fabric {self.fabric}: not built yet, only window")
+        if self.mem < 128 or self.mem > 2048 or self.mem & (self.mem - 1):
+            raise UsageError("--mem: a window is a PCI BAR below the PCI hole: "
+                             f"a power of two from 128 to 2048, not {self.mem}")
+        if not 1 <= self.cpus <= 16:
+            raise UsageError(f"--cpus: 1 to 16, not {self.cpus}")
+        if self.timeout <= 0:
+            raise UsageError(f"--timeout: more than 0, not {self.timeout:g}")
+        if self.on is not None and not 1 <= self.on <= self.nodes:
+            raise UsageError(f"--on: a partition from 1 to {self.nodes}, not {self.on}")
+        if self.module not in (None, "none"):
+            if not os.path.isfile(self.module):
+                raise UsageError(f"--module: no file {self.module}")
+            self.module = os.path.realpath(self.module)
+
+    @property
+    def patience(self):
+        """How much slower this kernel is than the others."""
+        return 4 if self.flavour == "debug" else 1
+
+    def runs_on(self, ident):
+        return self.on in (None, ident)
+
+    def command_line(self, ident):
+        words = ["console=ttyS0", "panic=-1", "oops=panic", "mitigations=off", "numa=fake=2",
+                 "rcupdate.rcu_cpu_stall_timeout=120", f"LAB_ID={ident}",
+                 f'LAB_DIR="{self.directory}"', f'LAB_INIT="{LAB}/guest-init"',
+                 f'LAB_TMP="{" ".join(self.below_tmp())}"']
+        if self.flavour == "debug":
+            # with kmemleak ACPI's interrupt routing times out when emulated; MSI-X suffices
+            words += ["acpi=noirq", "sysctl.kernel.hung_task_timeout_secs=120"]
+        return " ".join(words)
+
+    def below_tmp(self):
+        """Directories that the guest's private /tmp would hide."""
+        wanted = [REPO, self.cwd, os.path.dirname(self.command[0])]
+        if self.module not in (None, "none"):
+            wanted.append(os.path.dirname(self.module))
+        return sorted({path for path in wanted if path.startswith("/tmp/")})
+
+    def environment(self, ident):
+        env = {k: v for k, v in os.environ.items() if k not in ("TMPDIR", "OLDPWD")}
+        build = os.path.join(REPO, "build")
+        path = env.get("PATH") or "/usr/bin:/bin"
+        env["PATH"] = f"{build}/bin:{build}/sbin:{path}:/usr/sbin:/sbin"
+        library = env.get("LD_LIBRARY_PATH")
+        env["LD_LIBRARY_PATH"] = f"{build}/lib" + (f":{library}" if library else "")
+        env.update(XPMEM_PARTID=str(ident), XPMEM_NODES=str(self.nodes),
+                   XPMEM_SHARE=self.share, PWD=self.cwd)
+        return env
+
+    def peers(self, ident):
+        return [peer for peer in range(1, self.nodes + 1) if peer != ident]
+
+    def daemon_config(self, ident):
+        lines = ["# xpmemd configuration", f"partid {ident}", f"listen 10.77.0.{ident} {PORT}"]
+        for peer in self.peers(ident):
+            lines += [f"peer {peer} {{", f"    address 10.77.0.{peer} {PORT}",
+                      f"    fabric {self.fabric}", f"    window pci {window_address(peer)}", "}"]
+        return "\n".join(lines) + "\n"
+
+    def parameters(self, ident):
+        values = {
+            "REPO": REPO, "SHARE": self.share, "HOST": f"p{ident}", "CWD": self.cwd,
+            "PEERS": " ".join(map(str, self.peers(ident))), "NODES": self.nodes,
+            "NET_SLOT": NET_SLOT, "NETEM": self.netem, "MODULE": self.module or "none",
+            "MODULE_OWN": int(self.own_module), "TRAILER": self.trailer,
+            "MODULE_PARAM": f"partid={ident}" if self.own_module else "",
+            "JOIN_TIMEOUT": 30 * self.patience,
+        }
+        return "".join(f"LAB_{k}={shlex.quote(str(v))}\n" for k, v in values.items())
+
+    def write_guest(self, ident):
+        """What guest-init of this partition reads."""
+        base = os.path.join(self.directory, "guest", str(ident))
+        os.mkdir(base, 0o700)
+        hosts = ["127.0.0.1 localhost"]
+        hosts += [f"10.77.0.{i} p{i}" for i in range(1, self.nodes + 1)]
+        environment = b"".join(os.fsencode(k) + b"=" + os.fsencode(v) + b"\0"
+                               for k, v in self.environment(ident).items())
+        shell = ("env", f"PS1=p{ident}:\\w# ", "bash", "--norc", "-i")
+        files = {
+            "params": self.parameters(ident).encode(),
+            "xpmemd.conf": self.daemon_config(ident).encode(),
+            "hosts": ("\n".join(hosts) + "\n").encode(),
+            "env": environment,
+            "shell": nul_separated(shell),
+            "munge.key": self.munge_key,
+        }
+        if self.runs_on(ident):
+            files["argv"] = nul_separated(self.command)
+        for name, content in files.items():
+            with open(os.path.join(base, name), "wb") as f:
+                f.write(content)
+
+    def find_module(self, builder):
+        """The module that is current for this kernel; builder is kernels.module."""
+        if self.own_module:
+            self.module = builder(self.flavour, self.kdir)
+            for tool in ("build/sbin/xpmemd", "build/bin/xpmemctl"):
+                if not os.path.exists(os.path.join(REPO, tool)):
+                    raise LabError(f"{tool} is missing: run make")
+
+
+def nul_separated(words):
+    return b"".join(os.fsencode(word) + b"\0" for word in words)

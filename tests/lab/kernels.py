@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernels from the cache or newly built, and the accelerator that can run them."""
+import json
+import os
+import subprocess
+import tempfile
+
+import fcntl
+import packages
+from common import FLAVOURS, LAB, REPO, LabError, cache_dir, say
+from initramfs import PROBE_TOKEN, write_initramfs
+
+BUILDER = os.path.join(LAB, "kernel-build")
+PROBE_DEADLINE = 15
+TCG = ["-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm"]
+KVM = ["-accel", "kvm", "-cpu", "host"]
+
+
+def kernel(flavour):
+    """The build directory of a flavour, built now if it is not in the cache."""
+    packages.ensure((("gcc", "gcc", "builds kernels"),))
+    source = packages.BUILD[:1]
+    packages.ensure(source)
+    found = subprocess.run([BUILDER, "--print", flavour], capture_output=True, text=True,
+                           check=False)
+    if found.returncode == 0:
+        return found.stdout.strip()
+    if not found.stdout.strip():
+        raise LabError(found.stderr.strip())
+    packages.ensure(packages.BUILD)
+    built = subprocess.run([BUILDER, flavour], stdout=subprocess.PIPE, text=True, check=False)
+    if built.returncode:
+        raise LabError(f"no {flavour} kernel")
+    return built.stdout.strip()
+
+
+def listing():
+    """One row for each complete entry of the cache: flavour, size, path, current or old."""
+    base = os.path.join(cache_dir(), "kernel")
+    current = set()
+    for flavour in FLAVOURS:
+        found = subprocess.run([BUILDER, "--print", flavour], capture_output=True, text=True,
+                               check=False)
+        current.add(found.stdout.strip())
+    rows = []
+    for name in sorted(os.listdir(base)) if os.path.isdir(base) else []:
+        path = os.path.join(base, name)
+        if name.startswith(".") or not os.path.exists(os.path.join(path, "bzImage")):
+            continue
+        size = subprocess.run(["du", "-sm", path], capture_output=True, text=True, check=False)
+        rows.append((name.split("-")[0], size.stdout.split("\t")[0] + " MB",
+                     "current" if path in current else "old", path))
+    return rows
+
+
+def module(flavour, kdir):
+    """The project's module for this kernel, brought up to date by make."""
+    path = os.path.join(REPO, "build", "kernel", flavour, "xpmem.ko")
+    if os.path.exists(os.path.join(REPO, "Makefile")):
+        os.makedirs(os.path.join(REPO, "build"), exist_ok=True)
+        with open(os.path.join(REPO, "build", ".module-lock"), "w", encoding="ascii") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            made = subprocess.run(["make", "-C", REPO, "--no-print-directory", "module",
+                                   f"KDIR={kdir}", f"FLAVOUR={flavour}"],
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if made.returncode:
+            raise LabError("make module failed:\n" + made.stdout.decode(errors="replace"))
+    if not os.path.exists(path):
+        raise LabError(f"{path} is missing: run make module KDIR={kdir} FLAVOUR={flavour}")
+    return path
+
+
+def accelerator(kdir):
+    """QEMU's options for the accelerator that boots this kernel on this host.
+
+    /dev/kvm can exist and hang the guest, so a boot decides; the verdict
+    holds until the host reboots."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return TCG
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
+        key = f.read().strip()
+    verdict = os.path.join(cache_dir(), f"accel-{os.path.basename(kdir)}.json")
+    try:
+        with open(verdict, encoding="ascii") as f:
+            known = json.load(f)
+        if known["boot"] == key:
+            return KVM if known["kvm"] else TCG
+    except (OSError, ValueError, KeyError):
+        pass
+    say("probing whether KVM can boot this kernel")
+    usable = probe(kdir)
+    say("KVM is usable" if usable else "KVM is not usable here: emulating (tcg)")
+    with open(verdict + f".{os.getpid()}", "w", encoding="ascii") as f:
+        json.dump({"boot": key, "kvm": usable}, f)
+    os.rename(verdict + f".{os.getpid()}", verdict)
+    return KVM if usable else TCG
+
+
+def probe(kdir):
+    with tempfile.NamedTemporaryFile() as image:
+        write_initramfs(image.name)
+        command = ["qemu-system-x86_64", *KVM, "-m", "256", "-nodefaults", "-display", "none",
+                   "-no-reboot", "-serial", "stdio", "-kernel", os.path.join(kdir, "bzImage"),
+                   "-initrd", image.name, "-append", "console=ttyS0 panic=-1 LAB_PROBE=1"]
+        try:
+            out = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.DEVNULL, timeout=PROBE_DEADLINE, check=False)
+        except subprocess.TimeoutExpired:
+            return False
+    return PROBE_TOKEN.encode() in out.stdout
