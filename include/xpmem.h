@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * xpmem: use memory that another process exports, on this or on another
+ * partition, with plain loads and stores.
+ *
+ *	exporter				importer
+ *	segid = xpmem_make(start, size, ...);
+ *	... tell the importer the segid ...
+ *						apid = xpmem_get(segid, ...);
+ *						p = xpmem_attach(addr, ...);
+ *						*p = 1;
+ *						xpmem_detach(p);
+ *						xpmem_release(apid);
+ *	xpmem_remove(segid);
+ *
+ * Every function may be called from any thread.  A function that fails returns
+ * -1 (xpmem_attach: (void *)-1) and sets errno; beside the values listed with
+ * each, errno may be anything that open(2) sets for XPMEM_DEV_PATH: ENOENT or
+ * ENODEV when the module is not loaded, EACCES when the device may not be
+ * opened, EMFILE or ENFILE when there are too many open files.
+ *
+ * A child made by fork(2) has neither the segments nor the permits nor the
+ * attachments of its parent, and may make its own.  execve(2) and exit end
+ * everything that the process made, got or attached.
+ */
+#ifndef _XPMEM_H
+#define _XPMEM_H
+
+#include <linux/types.h>
+#ifdef __KERNEL__
+#include <linux/build_bug.h>
+#include <linux/stddef.h>
+#else
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/types.h>
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * xpmem_segid_t - the name of a segment
+ *
+ * Positive, unique among all partitions and not to be guessed; -1 is a
+ * failure.  Any process of any partition may be told it: it is a name, not a
+ * right.
+ */
+typedef __s64 xpmem_segid_t;
+
+/**
+ * xpmem_apid_t - the name of a permit
+ *
+ * Positive; -1 is a failure.  Means something only to the process that got it.
+ */
+typedef __s64 xpmem_apid_t;
+
+/**
+ * struct xpmem_addr - a place in a segment
+ * @apid:   permit for the segment
+ * @offset: bytes from the segment's first address, 0 or more
+ */
+struct xpmem_addr {
+	xpmem_apid_t apid;
+	off_t offset;
+};
+
+/* The device; the interface to the kernel is the XPMEM_CMD_* ioctls on it. */
+#define XPMEM_DEV_PATH "/dev/xpmem"
+
+/* As size of xpmem_make: everything from the start to the highest address. */
+#define XPMEM_MAXADDR_SIZE ((size_t)(-1L))
+
+/*
+ * errno of an ioctl on a descriptor that another address space opened, as
+ * after fork(2).  The library opens the device anew and tries again; only
+ * callers of ioctl(2) see it.
+ */
+#define XPMEM_ERRNO_NOPROC 2004
+
+/* flags of xpmem_get, exactly one of them: what attachments may do. */
+#define XPMEM_RDONLY 0x1
+#define XPMEM_RDWR 0x2
+
+/* permit_type: the permit value is a mode like that of a file, 0 to 0777. */
+#define XPMEM_PERMIT_MODE 0x1
+
+#ifndef __KERNEL__
+
+/**
+ * xpmem_version - which version of xpmem the kernel runs
+ *
+ * Return: major << 16 | minor << 8 | patch level, or -1.
+ */
+int xpmem_version(void);
+
+/**
+ * xpmem_make - export a range of the caller's address space
+ * @vaddr:        first address, a multiple of the page size; NULL for the
+ *                lowest there is
+ * @size:         bytes, more than 0, rounded up to whole pages; or
+ *                XPMEM_MAXADDR_SIZE
+ * @permit_type:  XPMEM_PERMIT_MODE
+ * @permit_value: who may get a permit: a mode, cast to a pointer; its read and
+ *                write bits for the caller's user, group and the others
+ *
+ * The range may have holes, now or later: what counts is what the exporter
+ * has mapped when an importer touches an address.  Nothing is pinned or
+ * faulted in.  The segment lives until xpmem_remove, execve or exit of the
+ * caller.
+ *
+ * Errors: EINVAL an argument is outside what is said above; ENOMEM.
+ *
+ * Return: the segment's name, or -1.
+ */
+xpmem_segid_t xpmem_make(void *vaddr, size_t size, int permit_type,
+			 void *permit_value);
+
+/**
+ * xpmem_remove - end a segment
+ * @segid: from xpmem_make of this process
+ *
+ * Takes its pages away from all importers, on all partitions, and returns when
+ * they are gone or the importers that did not answer are evicted.  A later
+ * touch of an attachment is SIGBUS; permits and attachments remain to be
+ * released.
+ *
+ * Errors: EINVAL @segid is not positive; ENOENT this process has no such
+ * segment.
+ *
+ * Return: 0 or -1.
+ */
+int xpmem_remove(xpmem_segid_t segid);
+
+/**
+ * xpmem_get - get a permit for a segment
+ * @segid:        the segment, of this or of another partition
+ * @flags:        XPMEM_RDONLY or XPMEM_RDWR
+ * @permit_type:  XPMEM_PERMIT_MODE
+ * @permit_value: ignored
+ *
+ * The first class of the segment's mode that fits the caller (user, group,
+ * others) decides.  For a segment of another partition, waits for its answer.
+ * The permit lives until xpmem_release, execve or exit of the caller.
+ *
+ * Errors: EINVAL an argument is outside what is said above; ENOENT there is no
+ * such segment; EACCES the segment's mode does not allow it; EHOSTUNREACH
+ * there is no session with the segment's partition; ETIMEDOUT that partition
+ * did not answer; EINTR a signal came first; ENOMEM.
+ *
+ * Return: the permit's name, or -1.
+ */
+xpmem_apid_t xpmem_get(xpmem_segid_t segid, int flags, int permit_type,
+		       void *permit_value);
+
+/**
+ * xpmem_release - give a permit back
+ * @apid: from xpmem_get of this process
+ *
+ * Detaches everything that was attached with it.
+ *
+ * Errors: EINVAL @apid is not positive; ENOENT this process has no such
+ * permit.
+ *
+ * Return: 0 or -1.
+ */
+int xpmem_release(xpmem_apid_t apid);
+
+/**
+ * xpmem_attach - map a part of a segment
+ * @addr:  where in the segment it starts
+ * @size:  bytes, more than 0; @addr.offset + @size is at most the segment's
+ *         size
+ * @vaddr: where to map it, a multiple of the page size, free of mappings; NULL
+ *         lets the kernel choose
+ *
+ * Costs the same whatever the size: pages come when they are touched.  A
+ * touch of an address that the exporter has not mapped is SIGBUS.  What the
+ * exporter maps there later shows in the attachment without further calls.
+ *
+ * The attachment is readable and, with a permit for XPMEM_RDWR, writable.  It
+ * lives until xpmem_detach, munmap(2), xpmem_release, execve or exit of the
+ * caller, and is not inherited by fork.
+ *
+ * Errors: EINVAL an argument is outside what is said above; ENOENT this
+ * process has no such permit; EACCES the segment's mode no longer allows it;
+ * ENOMEM.
+ *
+ * Return: the address that shows @addr, or (void *)-1.
+ */
+void *xpmem_attach(struct xpmem_addr addr, size_t size, void *vaddr);
+
+/**
+ * xpmem_detach - unmap an attachment
+ * @vaddr: any address inside it
+ *
+ * Succeeds also when nothing is mapped there, so that it may follow
+ * xpmem_release or munmap.  Never touches the memory itself.
+ *
+ * Errors: EINVAL what is mapped at @vaddr is not an attachment.
+ *
+ * Return: 0 or -1.
+ */
+int xpmem_detach(void *vaddr);
+
+/**
+ * xpmem_init - open the device
+ *
+ * Not needed: every other function does it.  Useful to learn early whether
+ * xpmem works here.  The library keeps the descriptor, close-on-exec.
+ *
+ * Return: 0 or -1.
+ */
+int xpmem_init(void);
+
+/**
+ * xpmem_ioctl - call the kernel
+ * @cmd: an XPMEM_CMD_*
+ * @arg: its structure; stays the caller's
+ *
+ * Opens the device when that was not done yet or was done by this process'
+ * parent.
+ *
+ * Errors: those of the function that belongs to @cmd; ENOTTY @cmd is none;
+ * EFAULT @arg does not point to memory of the caller.
+ *
+ * Return: what ioctl(2) returns.
+ */
+int xpmem_ioctl(int cmd, void *arg);
+
+#endif /* __KERNEL__ */
+
+/*
+ * The ioctls.  All take a pointer to the structure of their name, except
+ * VERSION, which takes nothing and returns the version; the others return 0.
+ * Members that the kernel writes are marked "out", and are written only on
+ * success.
+ */
+#define XPMEM_CMD_VERSION _IO('x', 0)
+#define XPMEM_CMD_MAKE _IO('x', 1)
+#define XPMEM_CMD_REMOVE _IO('x', 2)
+#define XPMEM_CMD_GET _IO('x', 3)
+#define XPMEM_CMD_RELEASE _IO('x', 4)
+#define XPMEM_CMD_ATTACH _IO('x', 5)
+#define XPMEM_CMD_DETACH _IO('x', 6)
+
+/**
+ * struct xpmem_cmd_make - see xpmem_make()
+ * @vaddr:        first address
+ * @size:         bytes
+ * @permit_type:  XPMEM_PERMIT_MODE
+ * @permit_value: mode
+ * @segid:        out
+ */
+struct xpmem_cmd_make {
+	__u64 vaddr;
+	size_t size;
+	int permit_type;
+	__u64 permit_value;
+	xpmem_segid_t segid;
+};
+
+/**
+ * struct xpmem_cmd_remove - see xpmem_remove()
+ * @segid: the segment
+ */
+struct xpmem_cmd_remove {
+	xpmem_segid_t segid;
+};
+
+/**
+ * struct xpmem_cmd_get - see xpmem_get()
+ * @segid:        the segment
+ * @flags:        XPMEM_RDONLY or XPMEM_RDWR
+ * @permit_type:  XPMEM_PERMIT_MODE
+ * @permit_value: ignored
+ * @apid:         out
+ */
+struct xpmem_cmd_get {
+	xpmem_segid_t segid;
+	int flags;
+	int permit_type;
+	__u64 permit_value;
+	xpmem_apid_t apid;
+};
+
+/**
+ * struct xpmem_cmd_release - see xpmem_release()
+ * @apid: the permit
+ */
+struct xpmem_cmd_release {
+	xpmem_apid_t apid;
+};
+
+/**
+ * struct xpmem_cmd_attach - see xpmem_attach()
+ * @apid:   the permit
+ * @offset: bytes from the segment's first address
+ * @size:   bytes
+ * @vaddr:  where to map, or 0; out: where it is mapped
+ * @fd:     ignored
+ * @flags:  0
+ */
+struct xpmem_cmd_attach {
+	xpmem_apid_t apid;
+	off_t offset;
+	size_t size;
+	__u64 vaddr;
+	int fd;
+	int flags;
+};
+
+/**
+ * struct xpmem_cmd_detach - see xpmem_detach()
+ * @vaddr: any address inside the attachment
+ */
+struct xpmem_cmd_detach {
+	__u64 vaddr;
+};
+
+#if defined(__LP64__) && !defined(__cplusplus)
+#define _XPMEM_ABI(type, member, offset)                                       \
+	_Static_assert(offsetof(struct type, member) == (offset),              \
+		       "struct " #type " is part of the ABI: " #member)
+#define _XPMEM_ABI_SIZE(type, size)                                            \
+	_Static_assert(sizeof(struct type) == (size),                          \
+		       "struct " #type " is part of the ABI")
+_XPMEM_ABI(xpmem_addr, offset, 8);
+_XPMEM_ABI_SIZE(xpmem_addr, 16);
+_XPMEM_ABI(xpmem_cmd_make, size, 8);
+_XPMEM_ABI(xpmem_cmd_make, permit_type, 16);
+_XPMEM_ABI(xpmem_cmd_make, permit_value, 24);
+_XPMEM_ABI(xpmem_cmd_make, segid, 32);
+_XPMEM_ABI_SIZE(xpmem_cmd_make, 40);
+_XPMEM_ABI_SIZE(xpmem_cmd_remove, 8);
+_XPMEM_ABI(xpmem_cmd_get, flags, 8);
+_XPMEM_ABI(xpmem_cmd_get, permit_type, 12);
+_XPMEM_ABI(xpmem_cmd_get, permit_value, 16);
+_XPMEM_ABI(xpmem_cmd_get, apid, 24);
+_XPMEM_ABI_SIZE(xpmem_cmd_get, 32);
+_XPMEM_ABI_SIZE(xpmem_cmd_release, 8);
+_XPMEM_ABI(xpmem_cmd_attach, offset, 8);
+_XPMEM_ABI(xpmem_cmd_attach, size, 16);
+_XPMEM_ABI(xpmem_cmd_attach, vaddr, 24);
+_XPMEM_ABI(xpmem_cmd_attach, fd, 32);
+_XPMEM_ABI(xpmem_cmd_attach, flags, 36);
+_XPMEM_ABI_SIZE(xpmem_cmd_attach, 40);
+_XPMEM_ABI_SIZE(xpmem_cmd_detach, 8);
+#undef _XPMEM_ABI
+#undef _XPMEM_ABI_SIZE
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* _XPMEM_H */
