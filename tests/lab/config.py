@@ -132,7 +132,7 @@ class Config:
         hosts += [f"10.77.0.{i} p{i}" for i in range(1, self.nodes + 1)]
         environment = b"".join(os.fsencode(k) + b"=" + os.fsencode(v) + b"\0"
                                for k, v in self.environment(ident).items())
-        shell = ("env", f"PS1=p{ident}:\\w# ", "bash", "--norc", "-i")
+        shell = ("setsid", "-cw", "env", f"PS1=p{ident}:\\w# ", "bash", "--norc", "-i")
         files = {
             "params": self.parameters(ident).encode(),
             "xpmemd.conf": self.daemon_config(ident).encode(),

@@ -24,7 +24,7 @@ def main(ident):
             return 0
         print("ctrl-] leaves the shell", flush=True)
         size = os.get_terminal_size()
-        sock.sendall(b"stty rows %d cols %d\r" % (size.lines, size.columns))
+        sock.sendall(b"\rstty rows %d cols %d\r" % (size.lines, size.columns))
         saved = termios.tcgetattr(0)
         try:
             tty.setraw(0)
