@@ -20,15 +20,18 @@ XT_PROG := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out \
 	   tests/lab-tests/xt%,$(wildcard tests/lab-tests/*.c)) \
 	   $(wildcard tests/demo/*.c))
 XT_HDRS := $(wildcard tests/lab-tests/*.h include/*.h)
+XT_FLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Iinclude \
+	   -Itests/lab-tests -DXT_LAB='"$(CURDIR)/tests/lab/lab"'
 
 .PHONY: all $(PARTS) module demo check install clean help
 .DELETE_ON_ERROR:
+.SECONDARY: $(XT_HELP)
 
 all: $(PARTS) $(XT_PROG)
 
 # Says what is missing and why, and installs it; silent when nothing is.
 $(BUILD)/.setup: tests/setup
-	@tests/setup build
+	@tests/setup
 	@mkdir -p $(@D) && touch $@
 
 $(PARTS): $(BUILD)/.setup
@@ -38,12 +41,13 @@ daemon $(UNIT): lib/libxpmem
 
 $(BUILD)/tests/obj/%.o: tests/lab-tests/%.c $(XT_HDRS) $(BUILD)/.setup
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -Iinclude -c -o $@ $<
+	@echo '  CC  $(@:$(CURDIR)/%=%)'
+	@$(CC) $(XT_FLAGS) -c -o $@ $<
 
 $(BUILD)/tests/%: tests/%.c $(XT_HELP) $(XT_HDRS) | lib/libxpmem
 	@mkdir -p $(@D)
-	$(CC) -std=gnu11 $(WARN) $(CFLAGS) -Iinclude -Itests/lab-tests -o $@ \
-		$< $(XT_HELP) -L$(BUILD)/lib -lxpmem -lpthread
+	@echo '  CC  $(@:$(CURDIR)/%=%)'
+	@$(CC) $(XT_FLAGS) -o $@ $< $(XT_HELP) -L$(BUILD)/lib -lxpmem
 
 # The module for the kernel whose build directory is KDIR. FLAVOUR names the
 # result's directory; without it, the kernel's release does. The sources are
@@ -52,12 +56,12 @@ module: $(BUILD)/.setup
 	@tests/build-module "$(KDIR)" "$(FLAVOUR)"
 
 demo:
-	@tests/setup all
+	@tests/setup
 	@$(MAKE) --no-print-directory all
 	@tests/demo/run
 
 check:
-	@tests/setup all
+	@tests/setup
 	@tests/run
 
 install: all

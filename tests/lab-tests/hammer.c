@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Both sides keep storing, each to its own words, through rounds of reclaim.
+ * Each word is read back before it is stored to again: a lost store shows as
+ * an older value.
+ *
+ * usage: hammer [MIB [ROUNDS]]
+ */
+#include "xt.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#define GROUP	"hammer"
+#define ROUND_MS 20000
+
+static size_t size = 16 * XT_MIB;
+static int rounds = 20;
+static atomic_bool *enough;	/* shared between leader and child */
+
+/*
+ * Passes over the words of a side until it is enough; returns how many stores
+ * were lost. Pass n stores words of seed n over those of n - 1.
+ */
+static size_t hammer(void *mem, enum xt_side side, uint32_t *pass)
+{
+	volatile uint64_t *words = mem;
+	size_t lost = 0;
+
+	for (*pass = 1; !*enough; ++*pass) {
+		for (size_t i = side; i < size / sizeof(*words); i += 2) {
+			uint64_t got = words[i];
+
+			if (got != xt_word(*pass - 1, i) && !lost++)
+				xt_note("pass %u, page %zu: %#llx", *pass,
+					i * sizeof(*words) / xt_page,
+					(unsigned long long)got);
+			words[i] = xt_word(*pass, i);
+		}
+	}
+	--*pass;
+	return lost;
+}
+
+static void exporter(void *arg)
+{
+	uint32_t pass, theirs;
+	void *mem;
+
+	(void)arg;
+	xt_group_enter(GROUP);
+	mem = xt_map(size);
+	xt_fill(mem, size, XT_EVEN, 0);
+	xt_fill(mem, size, XT_ODD, 0);
+	xt_put("segid", "%#llx", (long long)xt_export(mem, size, 0666));
+	xt_await("begin-storing");
+	xt_ok(!hammer(mem, XT_EVEN, &pass), "no store of p1 is lost");
+	xt_ok(pass > 0, "p1 made %u passes", pass);
+	xt_put("passes-p1", "%u", pass);
+	theirs = xt_await_num("passes-p2");
+	xt_ok(!xt_wrong(mem, size, XT_ODD, theirs), "p1 sees p2's last stores");
+	xt_await("left");
+}
+
+static void home(void)
+{
+	long long total = 0, revoked = xt_stat("revoked");
+	pid_t child;
+
+	xt_group_create(GROUP);
+	child = xt_spawn(exporter, NULL);
+	xt_await("begin-storing");
+	for (int round = 0; round < rounds; round++)
+		total += xt_group_reclaim(GROUP, size / 2, ROUND_MS);
+	xt_note("%d rounds freed %lld MiB of %zu and revoked %lld pages", rounds,
+		total / (long long)XT_MIB, size / XT_MIB,
+		xt_stat("revoked") - revoked);
+	xt_ok(total >= (long long)size, "memory was reclaimed meanwhile");
+	xt_ok(xt_stat("revoked") > revoked, "pages were revoked meanwhile");
+	*enough = true;
+	xt_put("enough", "1");
+	xt_ok(!xt_join(child), "the exporter ends well");
+	xt_group_destroy(GROUP);
+	xt_nothing_left("at the end");
+}
+
+static void importer(void *arg)
+{
+	xpmem_apid_t apid = xt_permit(xt_await_num("segid"), XPMEM_RDWR);
+	void *at = xt_attach(apid, size);
+	uint32_t pass, theirs;
+
+	(void)arg;
+	xt_put("begin-storing", "1");
+	xt_ok(!hammer(at, XT_ODD, &pass), "no store of p2 is lost");
+	xt_ok(pass > 0, "p2 made %u passes", pass);
+	xt_put("passes-p2", "%u", pass);
+	theirs = xt_await_num("passes-p1");
+	xt_ok(!xt_wrong(at, size, XT_EVEN, theirs), "p2 sees p1's last stores");
+	xt_ok(!xpmem_release(apid), "xpmem_release");
+	xt_put("left", "1");
+}
+
+int main(int argc, char **argv)
+{
+	pid_t child;
+
+	if (argc > 1)
+		size = strtoul(argv[1], NULL, 10) * XT_MIB;
+	if (argc > 2)
+		rounds = atoi(argv[2]);
+	enough = mmap(NULL, sizeof(*enough), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	xt_start("hammer");
+	xt_case("storing through reclaim");
+	if (xt_me == XT_HOME) {
+		home();
+	} else if (xt_me == 2) {
+		child = xt_spawn(importer, NULL);
+		xt_await("enough");
+		*enough = true;
+		xt_ok(!xt_join(child), "the importer ends well");
+		xt_nothing_left("at the end");
+	}
+	return xt_finish();
+}

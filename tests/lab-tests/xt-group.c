@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Test programs of the lab: memory control groups.
+ */
+#include "xt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define GROUPS "/sys/fs/cgroup"
+
+static int write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t len = strlen(text);
+	int error = 0;
+
+	if (fd < 0)
+		return errno;
+	if (write(fd, text, len) != len)
+		error = errno;
+	close(fd);
+	return error;
+}
+
+static const char *path_of(const char *group, const char *file)
+{
+	static char path[160];
+
+	snprintf(path, sizeof(path), GROUPS "/%s/%s", group, file);
+	return path;
+}
+
+void xt_group_create(const char *group)
+{
+	write_file(GROUPS "/cgroup.subtree_control", "+memory");
+	xt_need(!mkdir(path_of(group, ""), 0755) || errno == EEXIST,
+		"create the group %s", group);
+	xt_need(!access(path_of(group, "memory.reclaim"), W_OK),
+		"the group %s has memory.reclaim", group);
+}
+
+void xt_group_enter(const char *group)
+{
+	int error = write_file(path_of(group, "cgroup.procs"), "0");
+
+	errno = error;
+	xt_need(!error, "enter the group %s", group);
+}
+
+/*
+ * Busy until the last process is reaped in full: this polls the only thing
+ * that tells it.
+ */
+void xt_group_destroy(const char *group)
+{
+	long long end = xt_ms() + 10000;
+
+	while (rmdir(path_of(group, "")) && errno == EBUSY && xt_ms() < end)
+		usleep(20000);
+}
+
+static long long read_key(const char *path, const char *key)
+{
+	FILE *in = fopen(path, "re");
+	char name[64];
+	long long value, found = -1;
+
+	xt_need(in != NULL, "open %s", path);
+	if (!key) {
+		if (fscanf(in, "%lld", &value) == 1)
+			found = value;
+	} else {
+		while (fscanf(in, "%63s %lld", name, &value) == 2)
+			if (!strcmp(name, key))
+				found = value;
+	}
+	fclose(in);
+	xt_need(found >= 0, "read %s of %s", key ? key : "the value", path);
+	return found;
+}
+
+long long xt_group_read(const char *group, const char *file)
+{
+	return read_key(path_of(group, file), NULL);
+}
+
+long long xt_group_stat(const char *group, const char *key)
+{
+	return read_key(path_of(group, "memory.stat"), key);
+}
+
+long long xt_vmstat(const char *key)
+{
+	return read_key("/proc/vmstat", key);
+}
+
+long long xt_group_reclaim(const char *group, long long bytes, int ms)
+{
+	long long before = xt_group_read(group, "memory.current");
+	long long end = xt_ms() + ms, left;
+	char text[32];
+	int error;
+
+	for (;;) {
+		left = bytes - (before - xt_group_read(group, "memory.current"));
+		if (left <= 0 || xt_ms() > end)
+			return bytes - left;
+		snprintf(text, sizeof(text), "%lld", left);
+		/* EAGAIN: less than asked for; what was freed counts. */
+		error = write_file(path_of(group, "memory.reclaim"), text);
+		errno = error;
+		xt_need(!error || error == EAGAIN, "reclaim %lld bytes", left);
+	}
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Helpers of the lab's test programs.
+ *
+ * One program runs on all partitions at once and takes its part from
+ * XPMEM_PARTID: p1 is the home, p2 and p3 import. They meet through named
+ * values that p1 keeps (xt-meet.c): one side puts, the other awaits. A
+ * partition whose program ends early makes every await fail at once, so a
+ * failure never turns into a time-out.
+ */
+#ifndef XT_H
+#define XT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+#include <xpmem.h>
+
+#define XT_HOME		1
+#define XT_MIB		(1024UL * 1024)
+#define XT_WAIT_MS	180000	/* longest wait for another partition */
+
+extern int xt_me;		/* this partition's id */
+extern int xt_nodes;		/* how many there are */
+extern size_t xt_page;		/* bytes of a page */
+
+/* A program's beginning and end. */
+void xt_start(const char *topic);
+int xt_finish(void);
+/* The end of one that the others do not wait for: prints the plan. */
+int xt_part(void);
+
+/* TAP. A check returns its condition; xt_need() ends the process if false. */
+bool xt_ok(bool cond, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void xt_need(bool cond, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+void xt_fail(const char *fmt, ...)
+	__attribute__((noreturn, format(printf, 1, 2)));
+void xt_skip(const char *what, const char *missing);
+void xt_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* A case: all partitions enter it together; keys belong to the case. */
+void xt_case(const char *name);
+
+/* Meeting (xt-meet.c). xt_await() returns a string that stays valid. */
+void xt_put(const char *key, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+const char *xt_await(const char *key);
+long long xt_await_num(const char *key);
+void xt_barrier(const char *name);
+/* From here on a partition may vanish without failing the others. */
+void xt_leave(void);
+
+void xt_meet_init(const char *topic);
+void xt_meet_again(void);	/* a connection of its own, for a child */
+void xt_meet_fail(void);
+void xt_meet_fini(void);
+void xt_meet_case(const char *name);
+
+/* A child that shares the TAP count and can meet. 0 when all was well. */
+pid_t xt_spawn(void (*fn)(void *arg), void *arg);
+int xt_join(pid_t pid);
+/* A child that is killed, and waited for. */
+void xt_kill(pid_t pid);
+
+/* Words that tell where they belong (xt-mem.c). Each word of a page belongs
+ * to one side: word i to side i % 2. */
+enum xt_side { XT_EVEN, XT_ODD };
+uint64_t xt_word(uint32_t seed, size_t index);
+void xt_fill(void *mem, size_t size, enum xt_side side, uint32_t seed);
+/* How many words of a side are wrong; says where the first is. */
+size_t xt_wrong(const void *mem, size_t size, enum xt_side side, uint32_t seed);
+size_t xt_nonzero(const void *mem, size_t size);
+/* One access; the signal that it raised, or 0. */
+int xt_load(const void *at, uint64_t *value);
+int xt_store(void *at, uint64_t value);
+void *xt_map(size_t size);	/* anonymous, private, page by page */
+void *xt_map_huge(size_t size);	/* the same with huge pages behind it */
+size_t xt_huge_bytes(const void *mem);	/* AnonHugePages there */
+uint64_t xt_frame(const void *at);	/* frame behind an address, or 0 */
+
+/* Catches SIGBUS and SIGSEGV outside of those: a failed check. */
+void xt_mem_init(void);
+
+/* Segments: make or die; get and attach or die. */
+xpmem_segid_t xt_export(void *mem, size_t size, long mode);
+xpmem_apid_t xt_permit(xpmem_segid_t segid, int flags);
+void *xt_attach(xpmem_apid_t apid, size_t size);
+
+/* Counters of the module, as `xpmemctl stats` tells them. */
+long long xt_stat(const char *name);
+/* Waits, at most that long, until a counter is as wanted. */
+bool xt_stat_is(const char *name, long long want, int ms);
+bool xt_stat_over(const char *name, long long least, int ms);
+/* Checks that nothing is left behind on this partition. */
+void xt_nothing_left(const char *after);
+
+/* Memory control groups (xt-group.c). */
+void xt_group_create(const char *group);
+void xt_group_enter(const char *group);
+void xt_group_destroy(const char *group);
+long long xt_group_read(const char *group, const char *file);
+long long xt_group_stat(const char *group, const char *key);
+/* Reclaims until memory.current fell by @bytes or @ms are over, and returns
+ * by how much it fell. */
+long long xt_group_reclaim(const char *group, long long bytes, int ms);
+long long xt_vmstat(const char *key);
+
+/* Milliseconds since the program began. */
+long long xt_ms(void);
+
+#endif
