@@ -103,7 +103,7 @@ static void watcher(void *arg)
 {
 	const struct timespec pause = { .tv_nsec = SAMPLE_NS };
 	long long first[COUNTERS], last[COUNTERS], now[COUNTERS];
-	long long swapped = xt_vmstat("pswpout");
+	long long swapped = xt_swapped_out();
 	atomic_bool *stop = arg;
 	bool final = false;
 
@@ -115,7 +115,7 @@ static void watcher(void *arg)
 		if (memcmp(now, last, sizeof(now)))
 			say("kernel: revoked %lld, acked %lld, still exported %lld, swapped %lld",
 			    now[1] - first[1], now[2] - first[2], now[3],
-			    xt_vmstat("pswpout") - swapped);
+			    xt_swapped_out() - swapped);
 		memcpy(last, now, sizeof(last));
 		nanosleep(&pause, NULL);
 	}
@@ -170,8 +170,8 @@ static void home(void)
 	pid_t child;
 
 	sample(first);
-	swapped = xt_vmstat("pswpout");
-	refaulted = xt_vmstat("pswpin");
+	swapped = xt_swapped_out();
+	refaulted = xt_swapped_in();
 	xt_group_create(GROUP);
 	child = xt_spawn(exporter, NULL);
 	xt_await("touched");
@@ -180,11 +180,11 @@ static void home(void)
 	    xt_stat("granted") - first[0], exported);
 	xt_await("seen");
 	freed = press();
-	swapped = xt_vmstat("pswpout") - swapped;
+	swapped = xt_swapped_out() - swapped;
 	say("kernel: %lld pages went to swap", swapped);
 	xt_put("reclaimed", "1");
 	xt_need(!xt_join(child), "the exporter ends well");
-	refaulted = xt_vmstat("pswpin") - refaulted;
+	refaulted = xt_swapped_in() - refaulted;
 	xt_group_destroy(GROUP);
 	xt_need(xt_stat_is("exported", 0, 20000), "no page stays exported");
 	table(first, exported, swapped, refaulted, freed);

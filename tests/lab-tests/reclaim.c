@@ -66,7 +66,7 @@ static void local_importer(void *arg)
 static void press(const struct variant *v)
 {
 	long long exported = xt_stat("exported"), revoked = xt_stat("revoked");
-	long long acked = xt_stat("acked"), swapped = xt_vmstat("pswpout");
+	long long acked = xt_stat("acked"), swapped = xt_swapped_out();
 	long long start = xt_ms(), freed;
 
 	/* A huge page is one exported folio or 512 exported pages: both. */
@@ -76,7 +76,7 @@ static void press(const struct variant *v)
 		size / XT_MIB, 100.0 * freed / size, xt_ms() - start);
 	xt_note("exported %lld -> %lld, revoked %lld, acked %lld, swapped %lld",
 		exported, xt_stat("exported"), xt_stat("revoked") - revoked,
-		xt_stat("acked") - acked, xt_vmstat("pswpout") - swapped);
+		xt_stat("acked") - acked, xt_swapped_out() - swapped);
 	xt_ok(freed >= (long long)(size / 100 * 95),
 	      "%.1f %% of the frames are freed, 95 are asked for",
 	      100.0 * freed / size);

@@ -94,9 +94,36 @@ long long xt_group_stat(const char *group, const char *key)
 	return read_key(path_of(group, "memory.stat"), key);
 }
 
-long long xt_vmstat(const char *key)
+/*
+ * Pages written to and read from the swap disk of the partition, by the disk's
+ * own count: sectors are the third and the seventh number.
+ */
+static long long swap_pages(int field)
 {
-	return read_key("/proc/vmstat", key);
+	long long numbers[7];
+	FILE *in = fopen("/proc/swaps", "re");
+	char disk[64], path[96];
+
+	xt_need(in != NULL && fscanf(in, "%*[^\n] /dev/%63s", disk) == 1,
+		"a swap disk in /proc/swaps");
+	fclose(in);
+	snprintf(path, sizeof(path), "/sys/block/%s/stat", disk);
+	in = fopen(path, "re");
+	xt_need(in != NULL, "open %s", path);
+	for (int i = 0; i < 7; i++)
+		xt_need(fscanf(in, "%lld", &numbers[i]) == 1, "read %s", path);
+	fclose(in);
+	return numbers[field] / (long long)(xt_page / 512);
+}
+
+long long xt_swapped_out(void)
+{
+	return swap_pages(6);
+}
+
+long long xt_swapped_in(void)
+{
+	return swap_pages(2);
 }
 
 long long xt_group_reclaim(const char *group, long long bytes, int ms)

@@ -107,7 +107,9 @@ long long xt_group_stat(const char *group, const char *key);
 /* Reclaims until memory.current fell by @bytes or @ms are over, and returns
  * by how much it fell. */
 long long xt_group_reclaim(const char *group, long long bytes, int ms);
-long long xt_vmstat(const char *key);
+/* Pages written to and read from the swap disk, ever. */
+long long xt_swapped_out(void);
+long long xt_swapped_in(void);
 
 /* Milliseconds since the program began. */
 long long xt_ms(void);
