@@ -80,6 +80,7 @@ class Control:
 
     @staticmethod
     def reset(guest):
+        """As by the button; more than one reset comes of it, since SeaBIOS adds its own."""
         guest.command("set-action", reboot="reset")
         guest.state = "boot"
         guest.status = guest.status or 0

@@ -28,10 +28,15 @@ def kernel(flavour):
     if not found.stdout.strip():
         raise LabError(found.stderr.strip())
     packages.ensure(packages.BUILD)
-    built = subprocess.run([BUILDER, flavour], stdout=subprocess.PIPE, text=True, check=False)
-    if built.returncode:
+    with subprocess.Popen([BUILDER, flavour], stdout=subprocess.PIPE, text=True) as builder:
+        try:
+            path = builder.communicate()[0].strip()
+        except BaseException:
+            builder.terminate()     # so that it can stop its make
+            raise
+    if builder.returncode:
         raise LabError(f"no {flavour} kernel")
-    return built.stdout.strip()
+    return path
 
 
 def listing():

@@ -162,7 +162,7 @@ class Partition:
         line, self.buffer = self.buffer.split(b"\n", 1)
         return json.loads(line)
 
-    def command(self, name, **arguments):
+    def command(self, name, /, **arguments):
         """One QMP command; events that come in between are kept."""
         request = {"execute": name, "arguments": arguments}
         self.channels["qmp"].sendall(json.dumps(request).encode() + b"\n")
@@ -176,7 +176,7 @@ class Partition:
                 return message.get("return")
 
     def read_events(self):
-        """QMP has something: keep the events, without waiting for more than is there."""
+        """QMP has something: only events, without waiting for more than is there."""
         while True:
             self.events.append(self.read_message())
             if b"\n" not in self.buffer:

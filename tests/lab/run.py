@@ -17,6 +17,7 @@ from partition import Partition, memory
 
 BOOT_DEADLINE = 90
 DOWN_DEADLINE = 90
+DUMP_TIME = 2           # the answer has no end mark
 CHANNELS = ("console", "control", "output", "ctl", "qmp")
 
 
@@ -128,15 +129,7 @@ class Run:
             guest.read_events()
         except (OSError, ValueError):
             self.unwatch(guest.channels["qmp"])
-        self.qmp_events(guest)
-
-    @staticmethod
-    def qmp_events(guest):
-        for event in guest.events:
-            if event["event"] == "RESET" and guest.running and not guest.expected_end:
-                # the reset was ours; from now on a reboot is a panic again
-                guest.command("set-action", reboot="shutdown")
-        guest.events = []
+        guest.events.clear()
 
     def console(self, guest, data):
         for line in guest.take_lines("console", data):
@@ -177,7 +170,8 @@ class Run:
     def control_line(self, guest, line):
         word, _, rest = line.decode(errors="replace").partition(" ")
         if word == "ready":
-            # after a reset the command does not run again
+            # after a reset the command does not run again, and a reboot is a panic again
+            guest.command("set-action", reboot="shutdown")
             guest.state = "ready" if guest.status is None else "done"
         elif word == "fail":
             raise LabError(f"partition {guest.ident}: {rest}\n{self.console_tail(guest)}")
@@ -197,8 +191,8 @@ class Run:
         guest.process.wait()
         self.drain(guest)
         if guest.state != "down" and not guest.expected_end:
-            raise LabError(f"partition {guest.ident} died\n{self.console_tail(guest)}"
-                           + guest.qemu_log())
+            tail = "" if guest.splats else self.console_tail(guest)
+            raise LabError(f"partition {guest.ident} died\n{tail}{guest.qemu_log()}".strip())
         guest.state = "gone"
 
     def drain(self, guest):
@@ -271,8 +265,19 @@ class Run:
         for guest in self.guests.values():
             if guest.state not in ("done", "gone") and not guest.expected_end:
                 say(f"time-out: partition {guest.ident} (state: {guest.state}) did not {what}")
+                self.dump_blocked(guest)
                 sys.stderr.write(self.console_tail(guest))
         return status
+
+    def dump_blocked(self, guest):
+        """Ask the guest's kernel, by a serial break, who waits for what."""
+        try:
+            guest.command("cont")
+            guest.command("chardev-send-break", id="con")
+            guest.channels["console"].sendall(b"w")
+            self.until(lambda: False, DUMP_TIME)
+        except (Deadline, LabError, OSError):
+            pass
 
     def verdict(self, status):
         for failure in self.failures:
