@@ -65,6 +65,16 @@ static unsigned int leave(struct xpmem_entry_state *e,
 	return settle(e, arg->lost);
 }
 
+/* Every entry is told of a loss, also one that does not know the slot. */
+static unsigned int lose(struct xpmem_entry_state *e,
+			 const struct xpmem_entry_arg *arg)
+{
+	if (!(e->importers & arg->slots))
+		return XPMEM_ENTRY_STALE;
+	e->unsent &= ~arg->slots;
+	return settle(e, arg->lost);
+}
+
 unsigned int xpmem_entry_event(struct xpmem_entry_state *e,
 			       enum xpmem_entry_event ev,
 			       const struct xpmem_entry_arg *arg)
@@ -83,8 +93,7 @@ unsigned int xpmem_entry_event(struct xpmem_entry_state *e,
 	case XPMEM_ENTRY_EV_FENCED:
 		return leave(e, arg);
 	case XPMEM_ENTRY_EV_LOST:
-		e->unsent &= ~arg->slots;
-		return settle(e, arg->lost);
+		return lose(e, arg);
 	}
 	return XPMEM_ENTRY_STALE;
 }

@@ -42,7 +42,12 @@ enum xpmem_frame_event {
 /* Actions, or-ed together. */
 #define XPMEM_FRAME_FETCH 0x01u /* ask the home */
 #define XPMEM_FRAME_STORE 0x02u /* remember the frame; faults may map it */
-#define XPMEM_FRAME_ZAP   0x04u /* unmap it everywhere, before anything else */
+/*
+ * Unmap it everywhere, before anything else.  Its absence does not say that
+ * nothing is mapped: the zap of an earlier revoke may still be running.  Who
+ * lets go of a whole segment waits until the last mapping is gone.
+ */
+#define XPMEM_FRAME_ZAP   0x04u
 #define XPMEM_FRAME_ACK   0x08u /* then acknowledge */
 
 /**

@@ -9,7 +9,7 @@
 #ifdef __KERNEL__
 #include <linux/types.h>
 #include <linux/build_bug.h>
-#include <linux/byteorder/generic.h>
+#include <asm/byteorder.h>
 #include <linux/stddef.h>
 #include <linux/string.h>
 #else

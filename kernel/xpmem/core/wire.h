@@ -13,7 +13,10 @@
 
 #define XPMEM_WIRE_VERSION 1
 
-/* One message moves at most this many pages, in at most as many runs. */
+/*
+ * A grant gives at most this many pages.  A revoke names at most as many runs,
+ * each no longer than that: it covers whole folios.
+ */
 #define XPMEM_WIRE_PAGES 512
 #define XPMEM_WIRE_GROUPS 16
 

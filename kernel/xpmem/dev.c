@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/xpmem: the ioctls that libxpmem calls, here or in a container, and what
+ * is cleaned up when a descriptor is closed.
+ */
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include <xpmem.h>
+
+#include "xpmem.h"
+
+static int dev_open(struct inode *inode, struct file *file)
+{
+	struct xpmem_process *process;
+
+	if (!current->mm)
+		return -EINVAL;
+	process = kzalloc(sizeof(*process), GFP_KERNEL_ACCOUNT);
+	if (!process)
+		return -ENOMEM;
+	process->mm = current->mm;
+	mmgrab(process->mm);
+	spin_lock_init(&process->lock);
+	INIT_LIST_HEAD(&process->segments);
+	INIT_LIST_HEAD(&process->permits);
+	file->private_data = process;
+	return 0;
+}
+
+static struct xpmem_permit *first_permit(struct xpmem_process *process)
+{
+	struct xpmem_permit *permit;
+
+	spin_lock(&process->lock);
+	permit = list_first_entry_or_null(&process->permits,
+					  struct xpmem_permit, node);
+	if (permit)
+		list_del_init(&permit->node);
+	spin_unlock(&process->lock);
+	return permit;
+}
+
+static struct xpmem_segment *first_segment(struct xpmem_process *process)
+{
+	struct xpmem_segment *seg;
+
+	spin_lock(&process->lock);
+	seg = list_first_entry_or_null(&process->segments,
+				       struct xpmem_segment, node);
+	if (seg)
+		list_del_init(&seg->node);
+	spin_unlock(&process->lock);
+	return seg;
+}
+
+static int dev_release(struct inode *inode, struct file *file)
+{
+	struct xpmem_process *process = file->private_data;
+	struct xpmem_permit *permit;
+	struct xpmem_segment *seg;
+
+	while ((permit = first_permit(process)))
+		xpmem_permit_destroy(permit);
+	while ((seg = first_segment(process)))
+		xpmem_segment_destroy(seg);
+	mmdrop(process->mm);
+	kfree(process);
+	return 0;
+}
+
+static long cmd_make(struct xpmem_process *process, void __user *arg)
+{
+	struct xpmem_cmd_make cmd;
+	u64 segid;
+	int err;
+
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	if (cmd.permit_type != XPMEM_PERMIT_MODE || cmd.permit_value & ~07777ull)
+		return -EINVAL;
+	err = xpmem_segment_create(process, cmd.vaddr, cmd.size,
+				   cmd.permit_value, &segid);
+	if (err)
+		return err;
+	if (put_user((xpmem_segid_t)segid,
+		     &((struct xpmem_cmd_make __user *)arg)->segid)) {
+		xpmem_segment_remove(process, segid);
+		return -EFAULT;
+	}
+	return 0;
+}
+
+static long cmd_remove(struct xpmem_process *process, void __user *arg)
+{
+	struct xpmem_cmd_remove cmd;
+
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	if (cmd.segid <= 0)
+		return -EINVAL;
+	return xpmem_segment_remove(process, cmd.segid);
+}
+
+static long cmd_get(struct xpmem_process *process, void __user *arg)
+{
+	struct xpmem_cmd_get cmd;
+	u64 apid;
+	int err;
+
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	if (cmd.segid <= 0 || cmd.permit_type != XPMEM_PERMIT_MODE ||
+	    (cmd.flags != XPMEM_RDONLY && cmd.flags != XPMEM_RDWR))
+		return -EINVAL;
+	err = xpmem_permit_create(process, cmd.segid, cmd.flags == XPMEM_RDWR,
+				  &apid);
+	if (err)
+		return err;
+	if (put_user((xpmem_apid_t)apid,
+		     &((struct xpmem_cmd_get __user *)arg)->apid)) {
+		xpmem_permit_release(process, apid);
+		return -EFAULT;
+	}
+	return 0;
+}
+
+static long cmd_release(struct xpmem_process *process, void __user *arg)
+{
+	struct xpmem_cmd_release cmd;
+
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	if (cmd.apid <= 0)
+		return -EINVAL;
+	return xpmem_permit_release(process, cmd.apid);
+}
+
+static long cmd_attach(struct xpmem_process *process, void __user *arg)
+{
+	struct xpmem_cmd_attach cmd;
+	struct xpmem_permit *permit;
+	unsigned long at;
+	int err;
+
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	if (cmd.apid <= 0 || cmd.offset < 0 || !cmd.size ||
+	    cmd.flags || offset_in_page(cmd.vaddr))
+		return -EINVAL;
+	permit = xpmem_permit_get(process, cmd.apid);
+	if (!permit)
+		return -ENOENT;
+	err = xpmem_attachment_create(permit, cmd.offset, cmd.size, cmd.vaddr,
+				      &at);
+	xpmem_permit_put(permit);
+	if (err)
+		return err;
+	if (put_user((__u64)at,
+		     &((struct xpmem_cmd_attach __user *)arg)->vaddr)) {
+		xpmem_attachment_detach(at);
+		return -EFAULT;
+	}
+	return 0;
+}
+
+static long cmd_detach(void __user *arg)
+{
+	struct xpmem_cmd_detach cmd;
+
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	return xpmem_attachment_detach(cmd.vaddr);
+}
+
+/*
+ * A descriptor belongs to the address space that opened it: after fork, or
+ * handed over a socket, it names nothing of the caller's.
+ */
+static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	struct xpmem_process *process = file->private_data;
+	void __user *uarg = (void __user *)arg;
+
+	if (cmd == XPMEM_CMD_VERSION)
+		return XPMEM_VERSION;
+	if (process->mm != current->mm)
+		return -XPMEM_ERRNO_NOPROC;
+	switch (cmd) {
+	case XPMEM_CMD_MAKE:
+		return cmd_make(process, uarg);
+	case XPMEM_CMD_REMOVE:
+		return cmd_remove(process, uarg);
+	case XPMEM_CMD_GET:
+		return cmd_get(process, uarg);
+	case XPMEM_CMD_RELEASE:
+		return cmd_release(process, uarg);
+	case XPMEM_CMD_ATTACH:
+		return cmd_attach(process, uarg);
+	case XPMEM_CMD_DETACH:
+		return cmd_detach(uarg);
+	}
+	return -ENOTTY;
+}
+
+static const struct file_operations dev_fops = {
+	.owner = THIS_MODULE,
+	.open = dev_open,
+	.release = dev_release,
+	.unlocked_ioctl = dev_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice dev = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "xpmem",
+	.fops = &dev_fops,
+	.mode = 0666,
+	.groups = xpmem_stats_groups,
+};
+
+int xpmem_dev_init(void)
+{
+	return misc_register(&dev);
+}
+
+void xpmem_dev_exit(void)
+{
+	misc_deregister(&dev);
+}

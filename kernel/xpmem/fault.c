@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * touch, on the exporter's own partition: map the exporter's frames.
+ *
+ * Before: attach.c.  Invariant: no reference and no per-page state: the
+ * exporter's interval notifier zaps the attachment before a frame changes
+ * hands, and nobody waits for two address spaces.
+ */
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "xpmem.h"
+
+/**
+ * xpmem_fault_error - what a fault returns for an error
+ * @err: negative errno
+ */
+vm_fault_t xpmem_fault_error(int err)
+{
+	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+}
+
+/* Map under the sequence in which the frames were found, or -EAGAIN. */
+static int map_found(struct xpmem_segment *seg, const struct xpmem_span *span,
+		     struct vm_area_struct *vma, unsigned long seq, bool write)
+{
+	unsigned long pfn = span->pages[span->target] >> XPMEM_PAGE_SHIFT;
+	int err = -EAGAIN;
+
+	if (!down_read_trylock(&seg->lock))
+		return -EAGAIN;
+	if (!seg->dead && !mmu_interval_read_retry(&seg->notifier, seq)) {
+		/* A PFN mapping loses its dirty bit when it is zapped. */
+		if (write)
+			folio_mark_dirty(pfn_folio(pfn));
+		err = xpmem_span_map(span, vma);
+	}
+	up_read(&seg->lock);
+	return err;
+}
+
+/*
+ * Everything that can be done without waiting for the exporter.  -EAGAIN asks
+ * for more; any other error is final.
+ */
+static int fault_fast(struct vm_area_struct *vma, struct xpmem_segment *seg,
+		      struct xpmem_span *span, bool write)
+{
+	unsigned long seq = READ_ONCE(seg->seq);
+	int err = xpmem_span_populate(span, vma);
+
+	if (err)
+		return err;
+	if (mmu_interval_check_retry(&seg->notifier, seq))
+		return -EAGAIN;
+	if (!mmget_not_zero(seg->mm))
+		return -EFAULT;
+	err = -EAGAIN;
+	if (mmap_read_trylock(seg->mm)) {
+		err = xpmem_lookup(seg,
+				   seg->start + (span->index << PAGE_SHIFT),
+				   span->count, span->target, write,
+				   span->pages);
+		mmap_read_unlock(seg->mm);
+	}
+	mmput_async(seg->mm);
+	return err ? err : map_found(seg, span, vma, seq, write);
+}
+
+/* Wait for the exporter's page, and for a sequence to map it under. */
+static int fault_in(struct xpmem_segment *seg, unsigned long index, bool write)
+{
+	int err;
+
+	if (!mmget_not_zero(seg->mm))
+		return -EFAULT;
+	err = mmap_read_lock_killable(seg->mm);
+	if (!err) {
+		err = xpmem_lookup_fault_in(seg->mm, seg->start +
+					    (index << PAGE_SHIFT), write);
+		mmap_read_unlock(seg->mm);
+	}
+	if (!err)
+		WRITE_ONCE(seg->seq, mmu_interval_read_begin(&seg->notifier));
+	mmput_async(seg->mm);
+	return err;
+}
+
+/*
+ * The fault's own lock is dropped before anything is waited for; after that
+ * it can only ask to be repeated.
+ */
+static vm_fault_t fault_slow(struct vm_fault *vmf, struct xpmem_segment *seg,
+			     struct xpmem_attachment *att, unsigned long index,
+			     bool write)
+{
+	unsigned long addr = vmf->address;
+	int err;
+
+	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY))
+		return VM_FAULT_NOPAGE;
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	xpmem_attachment_get(att);
+	release_fault_lock(vmf);
+	err = fault_in(seg, index, write);
+	if (err && err != -EINTR)
+		xpmem_attachment_fail(att, addr, xpmem_fault_error(err));
+	xpmem_attachment_put(att);
+	return VM_FAULT_RETRY;
+}
+
+/**
+ * xpmem_fault_local - a touched page of a segment of this partition
+ * @vmf:   the fault
+ * @att:   the attachment, held by the VMA
+ * @write: the page must become writable
+ *
+ * Context: a page fault, under the per-VMA lock or the mmap_lock.
+ * Return: as of ->fault().
+ */
+vm_fault_t xpmem_fault_local(struct vm_fault *vmf,
+			     struct xpmem_attachment *att, bool write)
+{
+	struct xpmem_segment *seg = att->permit->segment;
+	unsigned long index;
+	struct xpmem_span span;
+	int err;
+
+	xpmem_count(faults_local);
+	if (READ_ONCE(seg->dead))
+		return VM_FAULT_SIGBUS;
+	xpmem_span_around(&span, vmf);
+	span.pages = kmalloc_array(span.count, sizeof(*span.pages), GFP_KERNEL);
+	if (!span.pages)
+		return VM_FAULT_OOM;
+	err = fault_fast(vmf->vma, seg, &span, write);
+	index = span.index + span.target;
+	kfree(span.pages);
+	if (!err)
+		return VM_FAULT_NOPAGE;
+	if (err != -EAGAIN)
+		return xpmem_fault_error(err);
+	return fault_slow(vmf, seg, att, index, write);
+}

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * touch, on another partition: map frames that the home granted.
+ *
+ * Before: attach.c.  Next: fetch.c, and at the home export.c.  Invariant: a
+ * page is mapped only while ->frames holds it, and that is decided by grants
+ * and revokes in the order in which the home sent them.
+ */
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "trace.h"
+#include "xpmem.h"
+
+static struct xpmem_import *import_alloc(struct xpmem_session *session,
+					 u64 segid, unsigned long pages)
+{
+	struct xpmem_import *imp = kzalloc(sizeof(*imp), GFP_KERNEL_ACCOUNT);
+
+	if (!imp)
+		return ERR_PTR(-ENOMEM);
+	imp->inode = xpmem_inode_create();
+	if (IS_ERR(imp->inode)) {
+		void *err = imp->inode;
+
+		kfree(imp);
+		return err;
+	}
+	kref_init(&imp->ref);
+	init_rwsem(&imp->lock);
+	xa_init(&imp->frames);
+	spin_lock_init(&imp->fetch_lock);
+	INIT_LIST_HEAD(&imp->fetches);
+	imp->segid = segid;
+	imp->pages = pages;
+	kref_get(&session->ref);
+	imp->session = session;
+	xpmem_count(imports);
+	return imp;
+}
+
+static void import_free(struct xpmem_import *imp)
+{
+	xa_destroy(&imp->frames);
+	iput(imp->inode);
+	xpmem_session_put(imp->session);
+	kfree(imp);
+	xpmem_uncount(imports);
+}
+
+/**
+ * xpmem_import_find - the image of a segment, if there is one
+ * @session: to its home
+ * @segid:   its name
+ *
+ * Context: any that may take a spinlock; part of the revoke path.
+ * Return: the image with a reference, or NULL.
+ */
+struct xpmem_import *xpmem_import_find(struct xpmem_session *session, u64 segid)
+{
+	struct xpmem_import *imp;
+
+	xa_lock(&session->imports);
+	imp = xa_load(&session->imports, segid);
+	if (imp && !kref_get_unless_zero(&imp->ref))
+		imp = NULL;
+	xa_unlock(&session->imports);
+	return imp;
+}
+
+/* The session's image of a segment: found, or made. */
+static struct xpmem_import *import_find(struct xpmem_session *session,
+					u64 segid, unsigned long pages)
+{
+	struct xpmem_import *imp;
+	int err;
+
+	mutex_lock(&session->imports_lock);
+	imp = xpmem_import_find(session, segid);
+	if (imp)
+		goto unlock;
+	imp = import_alloc(session, segid, pages);
+	if (IS_ERR(imp))
+		goto unlock;
+	/* Lost sessions take no more imports: lose_all() has passed. */
+	err = session->phase == XPMEM_PEER_UP ?
+		      xa_err(xa_store(&session->imports, segid, imp,
+				      GFP_KERNEL)) : -EHOSTUNREACH;
+	if (err) {
+		import_free(imp);
+		imp = ERR_PTR(err);
+	}
+unlock:
+	mutex_unlock(&session->imports_lock);
+	return imp;
+}
+
+/**
+ * xpmem_import_open - ask another partition for a permit
+ * @segid: a segment whose partition is not this one
+ * @write: read-write, not just read
+ *
+ * Context: process; waits for the home, killable, at most the deadline.
+ * Return: the image with a reference; ERR_PTR of -EHOSTUNREACH without a
+ * session, -ENOENT, -EACCES, -ENOMEM, -EINTR, -ETIMEDOUT.
+ */
+struct xpmem_import *xpmem_import_open(u64 segid, bool write)
+{
+	struct xpmem_session *session =
+		xpmem_session_get_up(segid >> XPMEM_SEGID_SHIFT);
+	struct xpmem_import *imp;
+	u64 pages;
+	int err;
+
+	if (!session)
+		return ERR_PTR(-EHOSTUNREACH);
+	err = xpmem_session_ask(session, segid, write, &pages);
+	if (err)
+		imp = ERR_PTR(err);
+	else
+		imp = import_find(session, segid, pages);
+	xpmem_session_put(session);
+	return imp;
+}
+
+void xpmem_import_get(struct xpmem_import *imp)
+{
+	kref_get(&imp->ref);
+}
+
+static void import_unused(struct kref *ref)
+{
+	struct xpmem_import *imp = container_of(ref, struct xpmem_import, ref);
+
+	/* A newer image of the same segment may have taken the place. */
+	xa_cmpxchg(&imp->session->imports, imp->segid, imp, NULL, 0);
+	import_free(imp);
+}
+
+/**
+ * xpmem_import_put - give a reference back
+ * @imp: the image
+ *
+ * Context: process; may sleep.
+ */
+void xpmem_import_put(struct xpmem_import *imp)
+{
+	kref_put(&imp->ref, import_unused);
+}
+
+/* Forget frames and answers; the caller zaps after it released the lock. */
+static void import_drop_locked(struct xpmem_import *imp, int error)
+{
+	unsigned long index;
+	void *entry;
+
+	lockdep_assert_held_write(&imp->lock);
+	xpmem_fetch_cancel_all(imp, error);
+	xa_for_each(&imp->frames, index, entry)
+		xa_erase(&imp->frames, index);
+}
+
+/**
+ * xpmem_import_idle - the last attachment is gone
+ * @imp: the image, held by the caller
+ *
+ * Lets go of every frame and tells the home.  A new attachment's fetches come
+ * after that message, because both are queued under the image's lock.
+ *
+ * Context: process; may sleep; not on the revoke path.
+ */
+void xpmem_import_idle(struct xpmem_import *imp)
+{
+	struct xpmem_message *message =
+		xpmem_message_alloc(XPMEM_WIRE_PUT,
+				    sizeof(struct xpmem_wire_put),
+				    GFP_NOIO | __GFP_NOFAIL);
+	struct xpmem_wire_put *put = xpmem_message_payload(message);
+
+	put->segid = cpu_to_le64(imp->segid);
+	down_write(&imp->lock);
+	if (atomic_read(&imp->nr_attachments)) {
+		up_write(&imp->lock);
+		kfree(message);
+		return;
+	}
+	import_drop_locked(imp, -ECANCELED);
+	xpmem_socket_send(imp->session, message);
+	up_write(&imp->lock);
+}
+
+/**
+ * xpmem_import_lose_all - the session ended: nothing of that home is reachable
+ * @session: the session, its receiver stopped
+ *
+ * Context: process; may sleep.
+ */
+void xpmem_import_lose_all(struct xpmem_session *session)
+{
+	struct xpmem_import *imp;
+	unsigned long segid = 0;
+
+	/* Whoever adds an image from here on sees the session's phase. */
+	mutex_lock(&session->imports_lock);
+	mutex_unlock(&session->imports_lock);
+	for (;; segid++) {
+		xa_lock(&session->imports);
+		imp = xa_find(&session->imports, &segid, ULONG_MAX, XA_PRESENT);
+		if (imp && !kref_get_unless_zero(&imp->ref)) {
+			xa_unlock(&session->imports);
+			continue;
+		}
+		xa_unlock(&session->imports);
+		if (!imp)
+			return;
+		down_write(&imp->lock);
+		imp->lost = true;
+		import_drop_locked(imp, -EHOSTUNREACH);
+		up_write(&imp->lock);
+		unmap_mapping_range(imp->inode->i_mapping, 0, 0, 1);
+		xpmem_import_put(imp);
+	}
+}
+
+/* A page's phase follows from what is remembered of it. */
+static u8 frame_phase(struct xpmem_import *imp, unsigned long index)
+{
+	return xa_load(&imp->frames, index) ? XPMEM_FRAME_HELD :
+					      XPMEM_FRAME_NONE;
+}
+
+/**
+ * xpmem_import_revoke - the home wants pages back: unmap them everywhere
+ * @session: the session
+ * @run:     which, checked by xpmem_wire_check_payload()
+ *
+ * When this returns, nobody on this partition can reach them.
+ *
+ * Context: the session's receiver; takes no mmap_lock, waits for no fault,
+ * allocates nothing.
+ * Return: true if anything was held.
+ */
+bool xpmem_import_revoke(struct xpmem_session *session,
+			 const struct xpmem_wire_revoke_run *run)
+{
+	unsigned long first = le64_to_cpu(run->index), index = first;
+	unsigned long last = first + le32_to_cpu(run->count) - 1;
+	struct xpmem_import *imp = xpmem_import_find(session, le64_to_cpu(run->segid));
+	unsigned int actions = 0;
+	void *entry;
+
+	if (!imp)
+		return false;
+	down_write(&imp->lock);
+	xa_for_each_range(&imp->frames, index, entry, first, last) {
+		u8 phase = frame_phase(imp, index);
+
+		actions |= xpmem_frame_event(&phase, XPMEM_FRAME_EV_REVOKE);
+		xa_erase(&imp->frames, index);
+	}
+	up_write(&imp->lock);
+	if (actions & XPMEM_FRAME_ZAP)
+		unmap_mapping_range(imp->inode->i_mapping,
+				    (loff_t)first << PAGE_SHIFT,
+				    (loff_t)(last - first + 1) << PAGE_SHIFT, 1);
+	xpmem_import_put(imp);
+	return actions & XPMEM_FRAME_ZAP;
+}
+
+/* Copy what is held around the touched page; the lock keeps it held. */
+static bool frames_found(struct xpmem_import *imp, struct xpmem_span *span,
+			 bool write)
+{
+	unsigned long last = span->index + span->count - 1, index;
+	void *entry;
+
+	memset(span->pages, 0, span->count * sizeof(*span->pages));
+	xa_for_each_range(&imp->frames, index, entry, span->index, last)
+		span->pages[index - span->index] = xa_to_value(entry);
+	return (span->pages[span->target] & XPMEM_PAGE_VALID) &&
+	       (!write || (span->pages[span->target] & XPMEM_PAGE_WRITE));
+}
+
+static int fault_held(struct vm_area_struct *vma, struct xpmem_import *imp,
+		      struct xpmem_span *span, bool write)
+{
+	int err = xpmem_span_populate(span, vma);
+
+	if (err)
+		return err;
+	down_read(&imp->lock);
+	if (imp->lost)
+		err = -EHOSTUNREACH;
+	else if (frames_found(imp, span, write))
+		err = xpmem_span_map(span, vma);
+	else
+		err = -EAGAIN;
+	up_read(&imp->lock);
+	return err;
+}
+
+static vm_fault_t fault_fetch(struct vm_fault *vmf, struct xpmem_import *imp,
+			      struct xpmem_attachment *att,
+			      const struct xpmem_span *span, bool write)
+{
+	unsigned long addr = vmf->address;
+	int err;
+
+	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY))
+		return VM_FAULT_NOPAGE;
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	xpmem_import_get(imp);
+	xpmem_attachment_get(att);
+	release_fault_lock(vmf);
+	err = xpmem_fetch_wait(imp, span->index, span->count,
+			       span->index + span->target, write);
+	if (err && err != -EINTR && err != -ECANCELED)
+		xpmem_attachment_fail(att, addr, xpmem_fault_error(err));
+	xpmem_attachment_put(att);
+	xpmem_import_put(imp);
+	return VM_FAULT_RETRY;
+}
+
+/**
+ * xpmem_fault_remote - a touched page of a segment of another partition
+ * @vmf:   the fault
+ * @att:   the attachment, held by the VMA
+ * @write: the page must become writable
+ *
+ * Context: a page fault, under the per-VMA lock or the mmap_lock, which it
+ * drops before it waits for the home.
+ * Return: as of ->fault().
+ */
+vm_fault_t xpmem_fault_remote(struct vm_fault *vmf,
+			      struct xpmem_attachment *att, bool write)
+{
+	struct xpmem_import *imp = att->permit->import;
+	struct xpmem_span span;
+	int err;
+
+	xpmem_count(faults_remote);
+	xpmem_span_around(&span, vmf);
+	span.pages = kmalloc_array(span.count, sizeof(*span.pages), GFP_KERNEL);
+	if (!span.pages)
+		return VM_FAULT_OOM;
+	err = fault_held(vmf->vma, imp, &span, write);
+	kfree(span.pages);
+	if (!err)
+		return VM_FAULT_NOPAGE;
+	if (err != -EAGAIN)
+		return xpmem_fault_error(err);
+	return fault_fetch(vmf, imp, att, &span, write);
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * get: a process obtains the right to attach a segment, here or elsewhere.
+ *
+ * Before: segment.c.  Next: attach.c.  Invariant: who may is decided by the
+ * segment's home, from its mode and the caller's credentials, never from what
+ * the caller says.
+ */
+#include <linux/cred.h>
+#include <linux/random.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "trace.h"
+#include "xpmem.h"
+
+/* apid to permit; changes and lookups under the array's own lock. */
+static DEFINE_XARRAY(permits);
+
+static int permit_name(struct xpmem_permit *permit)
+{
+	int err;
+
+	do {
+		u64 secret = get_random_u64() & ((1ull << XPMEM_SEGID_SHIFT) - 1);
+
+		permit->apid = ((u64)xpmem_partid << XPMEM_SEGID_SHIFT) | secret;
+		err = secret ? xa_insert(&permits, permit->apid, permit,
+					 GFP_KERNEL_ACCOUNT) : -EBUSY;
+	} while (err == -EBUSY);
+	return err;
+}
+
+static bool caller_allowed(const struct xpmem_segment *seg, bool write)
+{
+	const struct cred *cred = current_cred();
+	const struct group_info *groups = cred->group_info;
+
+	return xpmem_segment_allows(seg, cred->euid, cred->egid, groups->gid,
+				    groups->ngroups,
+				    ns_capable_noaudit(&init_user_ns,
+						       CAP_IPC_OWNER),
+				    write);
+}
+
+static int permit_local(struct xpmem_permit *permit, u64 segid)
+{
+	struct xpmem_segment *seg = xpmem_segment_get(segid);
+
+	if (!seg)
+		return -ENOENT;
+	if (!caller_allowed(seg, permit->write)) {
+		xpmem_segment_put(seg);
+		return -EACCES;
+	}
+	atomic_inc(&seg->nr_permits);
+	permit->segment = seg;
+	return 0;
+}
+
+static int permit_target(struct xpmem_permit *permit, u64 segid)
+{
+	struct xpmem_import *imp;
+	int err = 0;
+
+	if (segid >> XPMEM_SEGID_SHIFT == xpmem_partid) {
+		err = permit_local(permit, segid);
+	} else {
+		imp = xpmem_import_open(segid, permit->write);
+		if (IS_ERR(imp))
+			err = PTR_ERR(imp);
+		else
+			permit->import = imp;
+	}
+	if (err)
+		xpmem_count(refused_gets);
+	return err;
+}
+
+/**
+ * xpmem_permit_create - get a permit for a segment
+ * @process: the caller's descriptor
+ * @segid:   the segment, of this or another partition
+ * @write:   read-write, not just read
+ * @apid:    filled in with the permit's name
+ *
+ * Context: process; may sleep; another partition is waited for, killable.
+ * Return: 0; -ENOENT no such segment; -EACCES its mode does not allow it;
+ * -EHOSTUNREACH no session to its partition; -ENOMEM, -EINTR.
+ */
+int xpmem_permit_create(struct xpmem_process *process, u64 segid, bool write,
+			u64 *apid)
+{
+	struct xpmem_permit *permit;
+	int err;
+
+	permit = kzalloc(sizeof(*permit), GFP_KERNEL_ACCOUNT);
+	if (!permit)
+		return -ENOMEM;
+	kref_init(&permit->ref);
+	INIT_LIST_HEAD(&permit->node);
+	INIT_LIST_HEAD(&permit->attachments);
+	spin_lock_init(&permit->lock);
+	permit->mm = process->mm;
+	permit->write = write;
+	xpmem_count(permits);
+	err = permit_target(permit, segid);
+	if (err)
+		goto put;
+	err = permit_name(permit);
+	if (err)
+		goto put;
+	spin_lock(&process->lock);
+	permit->process = process;
+	list_add_tail(&permit->node, &process->permits);
+	spin_unlock(&process->lock);
+	trace_xpmem_permit_create(segid, permit->apid, write);
+	*apid = permit->apid;
+	return 0;
+
+put:
+	xpmem_permit_put(permit);
+	return err;
+}
+
+/**
+ * xpmem_permit_get - find a permit of the caller's
+ * @process: the caller's descriptor
+ * @apid:    its name
+ *
+ * Context: process.
+ * Return: the permit with a reference, or NULL if the process has none of that
+ * name.
+ */
+struct xpmem_permit *xpmem_permit_get(struct xpmem_process *process, u64 apid)
+{
+	struct xpmem_permit *permit;
+
+	xa_lock(&permits);
+	permit = xa_load(&permits, apid);
+	if (permit && (permit->mm != process->mm ||
+		       !kref_get_unless_zero(&permit->ref)))
+		permit = NULL;
+	xa_unlock(&permits);
+	return permit;
+}
+
+/**
+ * xpmem_permit_destroy - end a permit: make dead, wait, free
+ * @permit: taken off its process' list; its reference is consumed
+ *
+ * Attachments that the caller could not unmap, because they are another
+ * thread group's by now, fault with SIGBUS.
+ *
+ * Context: process; may sleep.
+ */
+void xpmem_permit_destroy(struct xpmem_permit *permit)
+{
+	struct inode *inode = permit->segment ? permit->segment->inode :
+						permit->import->inode;
+
+	xa_erase(&permits, permit->apid);
+	WRITE_ONCE(permit->dead, true);
+	if (current->mm == permit->mm)
+		xpmem_attachment_detach_all(permit);
+	else
+		unmap_mapping_range(inode->i_mapping, 0, 0, 1);
+	xpmem_permit_put(permit);
+}
+
+/**
+ * xpmem_permit_release - give a permit back, and detach what was made with it
+ * @process: the caller's descriptor
+ * @apid:    the permit
+ *
+ * Context: process; may sleep; takes the mmap_lock.
+ * Return: 0, or -ENOENT if the process has no such permit.
+ */
+int xpmem_permit_release(struct xpmem_process *process, u64 apid)
+{
+	struct xpmem_permit *permit = xpmem_permit_get(process, apid);
+	struct xpmem_process *owner;
+	bool mine = false;
+
+	if (!permit)
+		return -ENOENT;
+	owner = READ_ONCE(permit->process);
+	if (owner == process) {
+		spin_lock(&process->lock);
+		mine = !list_empty(&permit->node);
+		list_del_init(&permit->node);
+		spin_unlock(&process->lock);
+	}
+	if (mine)
+		xpmem_permit_destroy(permit);
+	xpmem_permit_put(permit);
+	return mine ? 0 : -ENOENT;
+}
+
+static void permit_free(struct kref *ref)
+{
+	struct xpmem_permit *permit =
+		container_of(ref, struct xpmem_permit, ref);
+
+	if (permit->segment) {
+		atomic_dec(&permit->segment->nr_permits);
+		xpmem_segment_put(permit->segment);
+	}
+	if (permit->import)
+		xpmem_import_put(permit->import);
+	kfree(permit);
+	xpmem_uncount(permits);
+}
+
+/**
+ * xpmem_permit_put - give a reference back
+ * @permit: the permit
+ *
+ * Context: process; may sleep.
+ */
+void xpmem_permit_put(struct xpmem_permit *permit)
+{
+	kref_put(&permit->ref, permit_free);
+}

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * release: an exported folio that nobody outside reaches any more is ordinary
+ * memory again.
+ *
+ * Before: ack.c.  Invariant: an entry leaves the tables before its flag is
+ * cleared and its reference given back, and only when core/entry.c said so.
+ */
+#include <linux/mmu_rmap_notifier.h>
+#include <linux/pagevec.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include "xpmem.h"
+
+/* Entries looked at before the home's lock is dropped once. */
+#define WALK_BATCH 256
+
+/* Take a place out of its segment; reclaim's pages leave a deferral behind. */
+static void place_erase_locked(struct xpmem_export *e, struct xpmem_place *place)
+{
+	struct xpmem_segment *seg = place->seg;
+	unsigned long index = max(place->base, 0l);
+	unsigned long last = place->base + folio_nr_pages(e->folio) - 1;
+	unsigned long until = jiffies + msecs_to_jiffies(XPMEM_DEFER_MS);
+	void *entry;
+
+	xa_for_each_range(&seg->places, index, entry, index, last) {
+		if (entry != e)
+			continue;
+		if (e->state.flags & XPMEM_EXPORT_TRY)
+			xa_store(&seg->places, index,
+				 xa_mk_value(until & LONG_MAX), 0);
+		else
+			xa_erase(&seg->places, index);
+	}
+	atomic_dec(&seg->nr_exported);
+}
+
+/**
+ * xpmem_reap_entry_locked - nobody holds an entry any more: take it away
+ * @e:      the entry, in phase XPMEM_ENTRY_FREE
+ * @reaped: takes it
+ *
+ * An entry on the queue of revokes is left to the queue.
+ *
+ * Context: under the home's lock.
+ */
+void xpmem_reap_entry_locked(struct xpmem_export *e,
+			     struct xpmem_reaped *reaped)
+{
+	struct xpmem_place *place;
+
+	lockdep_assert_held(&xpmem_home.lock);
+	if (!(e->state.flags & XPMEM_EXPORT_DEAD)) {
+		for (place = &e->place; place && place->seg; place = place->next)
+			place_erase_locked(e, place);
+		xa_erase(&xpmem_home.exports, folio_pfn(e->folio));
+		e->state.flags |= XPMEM_EXPORT_DEAD;
+	}
+	if (e->state.flags & XPMEM_EXPORT_QUEUED)
+		return;
+	e->queue = reaped->entries;
+	reaped->entries = e;
+}
+
+/**
+ * xpmem_reap_event_locked - advance an entry and carry out what follows
+ * @e:      the entry; may be gone afterwards
+ * @ev:     what happened
+ * @arg:    to whom
+ * @reaped: takes what must be given back
+ *
+ * Context: under the home's lock.
+ */
+void xpmem_reap_event_locked(struct xpmem_export *e, enum xpmem_entry_event ev,
+			     const struct xpmem_entry_arg *arg,
+			     struct xpmem_reaped *reaped)
+{
+	unsigned int actions = xpmem_entry_event(&e->state, ev, arg);
+
+	lockdep_assert_held(&xpmem_home.lock);
+	if (actions & XPMEM_ENTRY_KICK)
+		xpmem_revoke_enqueue_locked(e);
+	if (actions & XPMEM_ENTRY_WAKE)
+		reaped->wake = true;
+	if (actions & XPMEM_ENTRY_RELEASE)
+		xpmem_reap_entry_locked(e, reaped);
+}
+
+/**
+ * xpmem_reap_unplace_locked - a folio is in a segment no more
+ * @e:      its entry, held by lost importers only
+ * @seg:    the segment
+ * @reaped: takes the places
+ *
+ * Context: under the home's lock.
+ */
+void xpmem_reap_unplace_locked(struct xpmem_export *e,
+			       struct xpmem_segment *seg,
+			       struct xpmem_reaped *reaped)
+{
+	struct xpmem_place **link = &e->place.next, *place;
+
+	lockdep_assert_held(&xpmem_home.lock);
+	e->state.flags &= ~XPMEM_EXPORT_TRY;
+	while ((place = *link)) {
+		if (place->seg != seg) {
+			link = &place->next;
+			continue;
+		}
+		place_erase_locked(e, place);
+		*link = place->next;
+		place->next = reaped->places;
+		reaped->places = place;
+	}
+	if (e->place.seg != seg)
+		return;
+	place_erase_locked(e, &e->place);
+	place = e->place.next;
+	if (!place) {
+		e->place.seg = NULL;
+		/* The caller holds the segment: this is not its last one. */
+		xpmem_segment_put(seg);
+		return;
+	}
+	/* The first place is part of the entry: the second one moves there. */
+	e->place = *place;
+	place->seg = seg;
+	place->next = reaped->places;
+	reaped->places = place;
+}
+
+static void places_free(struct xpmem_place *place)
+{
+	while (place) {
+		struct xpmem_place *next = place->next;
+
+		xpmem_segment_put(place->seg);
+		kfree(place);
+		place = next;
+	}
+}
+
+static void entry_free(struct xpmem_export *e)
+{
+	places_free(e->place.next);
+	if (e->place.seg)
+		xpmem_segment_put(e->place.seg);
+	xpmem_export_free(e);
+}
+
+/**
+ * xpmem_reap - give back what left the tables, and wake whoever waits for it
+ * @reaped: emptied
+ *
+ * The flag is cleared before the folio moves to where reclaim looks first;
+ * folio_batch_reclaim_soon() pairs that with a reclaimer that puts the folio
+ * back at the same time.
+ *
+ * Context: process; may sleep; takes no folio lock and no mmap_lock.
+ */
+void xpmem_reap(struct xpmem_reaped *reaped)
+{
+	struct xpmem_export *e = reaped->entries, *next;
+	unsigned long folios = 0, pages = 0;
+	struct folio_batch soon;
+
+	folio_batch_init(&soon);
+	for (; e; e = next) {
+		struct folio *folio = e->folio;
+
+		next = e->queue;
+		folios++;
+		pages += folio_nr_pages(folio);
+		folio_clear_rmap_external(folio);
+		if (!(e->state.flags & XPMEM_EXPORT_TRY))
+			folio_put(folio);
+		else if (!folio_batch_add(&soon, folio))
+			folio_batch_reclaim_soon(&soon);
+		entry_free(e);
+	}
+	if (folio_batch_count(&soon))
+		folio_batch_reclaim_soon(&soon);
+	places_free(reaped->places);
+	if (folios) {
+		atomic64_sub(pages, &xpmem_counters.exported);
+		atomic64_add(pages, &xpmem_counters.released);
+		mmu_rmap_notifier_acked(folios);
+	}
+	if (folios || reaped->wake)
+		wake_up_all(&xpmem_home.wait);
+	memset(reaped, 0, sizeof(*reaped));
+}
+
+/**
+ * xpmem_reap_slot - tell every entry what became of an importer
+ * @slot: the importer
+ * @ev:   XPMEM_ENTRY_EV_PUT, _LOST or _FENCED
+ *
+ * Context: process; may sleep.
+ * Return: pages that the importer held.
+ */
+u64 xpmem_reap_slot(unsigned int slot, enum xpmem_entry_event ev)
+{
+	struct xpmem_entry_arg arg = { .slots = 1ull << slot };
+	struct xpmem_reaped reaped = {};
+	unsigned long index = 0;
+	struct xpmem_export *e;
+	u64 pages = 0;
+
+	do {
+		unsigned int n = 0;
+
+		spin_lock(&xpmem_home.lock);
+		arg.lost = xpmem_home.lost;
+		xa_for_each_start(&xpmem_home.exports, index, e, index) {
+			if (n++ == WALK_BATCH)
+				break;
+			if (!(e->state.importers & arg.slots))
+				continue;
+			pages += folio_nr_pages(e->folio);
+			xpmem_reap_event_locked(e, ev, &arg, &reaped);
+		}
+		spin_unlock(&xpmem_home.lock);
+		xpmem_reap(&reaped);
+		cond_resched();
+	} while (e);
+	return pages;
+}
+
+/**
+ * xpmem_reap_held - how many pages an importer holds
+ * @slot: the importer
+ *
+ * Context: process; may sleep.
+ */
+u64 xpmem_reap_held(unsigned int slot)
+{
+	unsigned long index = 0;
+	struct xpmem_export *e;
+	u64 pages = 0;
+
+	do {
+		unsigned int n = 0;
+
+		spin_lock(&xpmem_home.lock);
+		xa_for_each_start(&xpmem_home.exports, index, e, index) {
+			if (n++ == WALK_BATCH)
+				break;
+			if (e->state.importers & (1ull << slot))
+				pages += folio_nr_pages(e->folio);
+		}
+		spin_unlock(&xpmem_home.lock);
+		cond_resched();
+	} while (e);
+	return pages;
+}
+
+/* The importer may still hold the folio through another segment. */
+static bool placed_elsewhere(const struct xpmem_export *e,
+			     const struct xpmem_segment *seg)
+{
+	const struct xpmem_place *place;
+
+	for (place = &e->place; place; place = place->next)
+		if (place->seg != seg)
+			return true;
+	return false;
+}
+
+static void put_one_locked(struct xpmem_export *e, struct xpmem_segment *seg,
+			   unsigned int slot, struct xpmem_reaped *reaped)
+{
+	struct xpmem_entry_arg arg = {
+		.slots = 1ull << slot,
+		.lost = xpmem_home.lost,
+		.seq = (u32)xpmem_home.seq + 1,
+	};
+
+	if (!(e->state.importers & arg.slots))
+		return;
+	xpmem_reap_event_locked(e, placed_elsewhere(e, seg) ?
+				XPMEM_ENTRY_EV_REVOKE : XPMEM_ENTRY_EV_PUT,
+				&arg, reaped);
+}
+
+static void put_gen_locked(struct xpmem_segment *seg, unsigned int slot)
+{
+	void *word = xa_load(&seg->remote, slot);
+
+	if (word)
+		xa_store(&seg->remote, slot,
+			 xa_mk_value((xa_to_value(word) + XPMEM_REMOTE_GEN) &
+				     LONG_MAX), 0);
+}
+
+/**
+ * xpmem_reap_put - an importer let go of a segment by itself
+ * @session: the importer's
+ * @segid:   the segment
+ *
+ * Fetches that it sent before and that are still being served end without a
+ * grant: their word for the slot is an old one.
+ *
+ * Context: the session's receiver.
+ */
+void xpmem_reap_put(struct xpmem_session *session, u64 segid)
+{
+	struct xpmem_segment *seg = xpmem_segment_get(segid);
+	struct xpmem_reaped reaped = {};
+	unsigned long index = 0;
+	void *entry;
+
+	if (!seg)
+		return;
+	spin_lock(&xpmem_home.lock);
+	put_gen_locked(seg, session->slot);
+	spin_unlock(&xpmem_home.lock);
+	do {
+		unsigned int n = 0;
+
+		spin_lock(&xpmem_home.lock);
+		xa_for_each_start(&seg->places, index, entry, index) {
+			if (n++ == WALK_BATCH)
+				break;
+			if (!xa_is_value(entry))
+				put_one_locked(entry, seg, session->slot,
+					       &reaped);
+		}
+		spin_unlock(&xpmem_home.lock);
+		xpmem_reap(&reaped);
+	} while (entry);
+	xpmem_revoke_kick();
+	xpmem_segment_put(seg);
+}

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * make: an exporter names a range of its address space.
+ *
+ * Next: permit.c.  Invariant: once ->dead is set under the segment's lock, no
+ * page of it is mapped or granted any more.
+ */
+#include <linux/cred.h>
+#include <linux/random.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "trace.h"
+#include "xpmem.h"
+
+/* segid to segment; lookups under RCU, changes under the array's own lock. */
+static DEFINE_XARRAY(segments);
+
+/*
+ * The range changes hands: end the sequence under which readers work, then
+ * take the range away from local and remote importers.
+ *
+ * Called with the exporter's mmap_lock or an rmap lock held.  Waits for remote
+ * importers, unless this is reclaim: there the rmap notifier has seen to it,
+ * and the entry's reference keeps whatever it has not.
+ */
+static bool segment_invalidate(struct mmu_interval_notifier *notifier,
+			       const struct mmu_notifier_range *range,
+			       unsigned long cur_seq)
+{
+	struct xpmem_segment *seg =
+		container_of(notifier, struct xpmem_segment, notifier);
+	unsigned long end = seg->start + (seg->pages << PAGE_SHIFT);
+	unsigned long a = max(range->start, seg->start);
+	unsigned long b = min(range->end, end);
+	unsigned long first, last;
+
+	/* Attachments cannot be exported: a zap of one is nobody's news. */
+	if (a >= b || (range->flags & MMU_NOTIFIER_RANGE_NESTED))
+		return true;
+	if (mmu_notifier_range_blockable(range))
+		down_write(&seg->lock);
+	else if (!down_write_trylock(&seg->lock))
+		return false;
+	mmu_interval_set_seq(notifier, cur_seq);
+	if (range->event == MMU_NOTIFY_RELEASE)
+		seg->dead = true;
+	up_write(&seg->lock);
+
+	first = (a - seg->start) >> PAGE_SHIFT;
+	last = (b - 1 - seg->start) >> PAGE_SHIFT;
+	if (!mmu_notifier_range_blockable(range)) {
+		bool clean = xpmem_revoke_range(seg, first, last, false);
+
+		if (clean && !atomic_read(&seg->nr_attachments))
+			return true;
+		/* The OOM reaper comes back; have something done by then. */
+		kref_get(&seg->ref);
+		if (!queue_work(system_unbound_wq, &seg->zap_work))
+			xpmem_segment_put(seg);
+		return false;
+	}
+	if (atomic_read(&seg->nr_attachments))
+		unmap_mapping_range(seg->inode->i_mapping,
+				    (loff_t)first << PAGE_SHIFT, b - a, 1);
+	xpmem_revoke_range(seg, first, last, !(current->flags & PF_MEMALLOC));
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops segment_notifier_ops = {
+	.invalidate = segment_invalidate,
+};
+
+static void segment_zap(struct work_struct *work)
+{
+	struct xpmem_segment *seg =
+		container_of(work, struct xpmem_segment, zap_work);
+
+	unmap_mapping_range(seg->inode->i_mapping, 0, 0, 1);
+	xpmem_segment_put(seg);
+}
+
+static int segment_name(struct xpmem_segment *seg)
+{
+	int err;
+
+	do {
+		u64 secret = get_random_u64() & ((1ull << XPMEM_SEGID_SHIFT) - 1);
+
+		seg->segid = ((u64)xpmem_partid << XPMEM_SEGID_SHIFT) | secret;
+		err = secret ? xa_insert(&segments, seg->segid, seg,
+					 GFP_KERNEL_ACCOUNT) : -EBUSY;
+	} while (err == -EBUSY);
+	return err;
+}
+
+static int segment_check(unsigned long start, size_t *size)
+{
+	if (offset_in_page(start) || !*size || start >= TASK_SIZE)
+		return -EINVAL;
+	if (*size == (size_t)-1)
+		*size = TASK_SIZE - start;
+	if (offset_in_page(*size) || *size > TASK_SIZE - start)
+		return -EINVAL;
+	return 0;
+}
+
+static struct xpmem_segment *segment_alloc(unsigned long start, size_t size,
+					   umode_t mode)
+{
+	struct xpmem_segment *seg = kzalloc(sizeof(*seg), GFP_KERNEL_ACCOUNT);
+
+	if (!seg)
+		return ERR_PTR(-ENOMEM);
+	seg->inode = xpmem_inode_create();
+	if (IS_ERR(seg->inode)) {
+		void *err = seg->inode;
+
+		kfree(seg);
+		return err;
+	}
+	kref_init(&seg->ref);
+	INIT_LIST_HEAD(&seg->node);
+	INIT_WORK(&seg->zap_work, segment_zap);
+	init_rwsem(&seg->lock);
+	xa_init(&seg->remote);
+	xa_init(&seg->places);
+	seg->mm = current->mm;
+	mmgrab(seg->mm);
+	seg->pid = task_tgid_nr(current);
+	seg->uid = current_euid();
+	seg->gid = current_egid();
+	seg->mode = mode;
+	seg->start = start;
+	seg->pages = size >> PAGE_SHIFT;
+	xpmem_count(segments);
+	return seg;
+}
+
+/**
+ * xpmem_segment_create - export a range of the caller's address space
+ * @process: the caller's descriptor
+ * @start:   first address, page aligned
+ * @size:    bytes, a multiple of the page size, or (size_t)-1 for all the rest
+ * @mode:    who may get a permit, as of a file
+ * @segid:   filled in with the segment's name
+ *
+ * Nothing needs to be mapped there, now or ever.
+ *
+ * Context: process; may sleep; takes the mmap_lock.
+ * Return: 0, -EINVAL for an impossible range, -ENOMEM.
+ */
+int xpmem_segment_create(struct xpmem_process *process, unsigned long start,
+			 size_t size, umode_t mode, u64 *segid)
+{
+	struct xpmem_segment *seg;
+	int err = segment_check(start, &size);
+
+	if (err)
+		return err;
+	seg = segment_alloc(start, size, mode);
+	if (IS_ERR(seg))
+		return PTR_ERR(seg);
+	err = mmu_interval_notifier_insert(&seg->notifier, seg->mm, start, size,
+					   &segment_notifier_ops);
+	if (err)
+		goto put;
+	seg->seq = mmu_interval_read_begin(&seg->notifier);
+	err = segment_name(seg);
+	if (err)
+		goto remove_notifier;
+	spin_lock(&process->lock);
+	list_add_tail(&seg->node, &process->segments);
+	spin_unlock(&process->lock);
+	trace_xpmem_segment_create(seg->segid, seg->start, seg->pages);
+	*segid = seg->segid;
+	return 0;
+
+remove_notifier:
+	mmu_interval_notifier_remove(&seg->notifier);
+put:
+	xpmem_segment_put(seg);
+	return err;
+}
+
+/**
+ * xpmem_segment_destroy - end a segment: make dead, wait, free
+ * @seg: taken off its process' list; the table's reference is consumed
+ *
+ * Permits and attachments keep the object, and fault with SIGBUS.
+ *
+ * Context: process; may sleep, for remote importers at most their deadline.
+ */
+void xpmem_segment_destroy(struct xpmem_segment *seg)
+{
+	trace_xpmem_segment_destroy(seg->segid, atomic_read(&seg->nr_exported));
+	xa_erase(&segments, seg->segid);
+	down_write(&seg->lock);
+	seg->dead = true;
+	up_write(&seg->lock);
+	unmap_mapping_range(seg->inode->i_mapping, 0, 0, 1);
+	xpmem_revoke_range(seg, 0, seg->pages - 1, true);
+	mmu_interval_notifier_remove(&seg->notifier);
+	xpmem_segment_put(seg);
+}
+
+/**
+ * xpmem_segment_remove - the exporter takes its segment back
+ * @process: the caller's descriptor
+ * @segid:   the segment
+ *
+ * Context: process; may sleep.
+ * Return: 0, -ENOENT if there is none, -EACCES if it is another process'.
+ */
+int xpmem_segment_remove(struct xpmem_process *process, u64 segid)
+{
+	struct xpmem_segment *seg = xpmem_segment_get(segid);
+	bool mine = false;
+
+	if (!seg)
+		return -ENOENT;
+	spin_lock(&process->lock);
+	if (seg->mm == process->mm) {
+		struct xpmem_segment *s;
+
+		list_for_each_entry(s, &process->segments, node)
+			if (s == seg) {
+				list_del_init(&seg->node);
+				mine = true;
+				break;
+			}
+	}
+	spin_unlock(&process->lock);
+	if (mine)
+		xpmem_segment_destroy(seg);
+	xpmem_segment_put(seg);
+	return mine ? 0 : -EACCES;
+}
+
+/**
+ * xpmem_segment_get - find a segment by name
+ * @segid: its name
+ *
+ * Context: any that may use RCU.
+ * Return: the segment with a reference, or NULL.
+ */
+struct xpmem_segment *xpmem_segment_get(u64 segid)
+{
+	struct xpmem_segment *seg;
+
+	xa_lock(&segments);
+	seg = xa_load(&segments, segid);
+	if (seg && (READ_ONCE(seg->dead) || !kref_get_unless_zero(&seg->ref)))
+		seg = NULL;
+	xa_unlock(&segments);
+	return seg;
+}
+
+/**
+ * xpmem_segment_forget - a slot's next session starts without permits
+ * @slot: the slot, its session ended
+ *
+ * Context: any that may take spinlocks.
+ */
+void xpmem_segment_forget(unsigned int slot)
+{
+	struct xpmem_segment *seg;
+	unsigned long index;
+
+	xa_lock(&segments);
+	xa_for_each(&segments, index, seg) {
+		spin_lock(&xpmem_home.lock);
+		xa_erase(&seg->remote, slot);
+		spin_unlock(&xpmem_home.lock);
+	}
+	xa_unlock(&segments);
+}
+
+static void segment_free(struct kref *ref)
+{
+	struct xpmem_segment *seg = container_of(ref, struct xpmem_segment, ref);
+
+	xa_destroy(&seg->places);
+	xa_destroy(&seg->remote);
+	iput(seg->inode);
+	mmdrop(seg->mm);
+	kfree(seg);
+	xpmem_uncount(segments);
+}
+
+/**
+ * xpmem_segment_put - give a reference back
+ * @seg: the segment
+ *
+ * Context: process; may sleep.
+ */
+void xpmem_segment_put(struct xpmem_segment *seg)
+{
+	kref_put(&seg->ref, segment_free);
+}
+
+/**
+ * xpmem_segment_allows - may this user have a permit?
+ * @seg:        the segment
+ * @uid:        the user
+ * @gid:        the user's group
+ * @groups:     supplementary groups
+ * @ngroups:    how many
+ * @privileged: has CAP_IPC_OWNER, or is root on its partition
+ * @write:      read-write, not just read
+ *
+ * The rule of System V IPC: the first class that fits decides.
+ */
+bool xpmem_segment_allows(const struct xpmem_segment *seg, kuid_t uid,
+			  kgid_t gid, const kgid_t *groups, int ngroups,
+			  bool privileged, bool write)
+{
+	unsigned int want = write ? 06 : 04, mode = seg->mode;
+	bool in_group = gid_eq(gid, seg->gid);
+	int i;
+
+	if (privileged)
+		return true;
+	for (i = 0; i < ngroups && !in_group; i++)
+		in_group = gid_eq(groups[i], seg->gid);
+	if (uid_eq(uid, seg->uid))
+		mode >>= 6;
+	else if (in_group)
+		mode >>= 3;
+	return (mode & want) == want;
+}
+
+/**
+ * xpmem_segment_info_next - describe one segment after the other
+ * @cursor: 0 at first; advanced
+ * @info:   filled in
+ *
+ * Context: any that may use RCU.
+ * Return: 0, or -ENOENT after the last one.
+ */
+int xpmem_segment_info_next(u64 *cursor, struct xpmem_segment_info *info)
+{
+	unsigned long index = *cursor;
+	struct xpmem_segment *seg;
+	int err = -ENOENT;
+
+	xa_lock(&segments);
+	seg = xa_find(&segments, &index, ULONG_MAX, XA_PRESENT);
+	if (seg) {
+		info->segid = seg->segid;
+		info->size = (u64)seg->pages << PAGE_SHIFT;
+		info->exported = atomic_read(&seg->nr_exported);
+		info->pid = seg->pid;
+		info->uid = from_kuid(&init_user_ns, seg->uid);
+		info->mode = seg->mode;
+		info->permits = atomic_read(&seg->nr_permits);
+		info->attachments = atomic_read(&seg->nr_attachments);
+		*cursor = index + 1;
+		err = 0;
+	}
+	xa_unlock(&segments);
+	return err;
+}

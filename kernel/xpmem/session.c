@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Sessions: from the socket that the daemon hands in to the fence that ends
+ * the quarantine of a lost one.
+ *
+ * Invariant: a slot goes to a new session only when no export entry and no
+ * segment remembers the old one; a lost session's pages are kept until the
+ * administrator says that the partition is fenced.
+ */
+#include <linux/cred.h>
+#include <linux/ktime.h>
+#include <linux/netlink.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "trace.h"
+#include "xpmem.h"
+
+struct workqueue_struct *xpmem_session_wq;
+/* Ends sessions: waits for the queue above, so it is another one. */
+static struct workqueue_struct *down_wq;
+
+/* Serialises making, closing and fencing sessions. */
+static DEFINE_MUTEX(admin_lock);
+
+static void session_free(struct kref *ref)
+{
+	struct xpmem_session *session =
+		container_of(ref, struct xpmem_session, ref);
+
+	xpmem_window_close(&session->window);
+	xa_destroy(&session->imports);
+	xa_destroy(&session->requests);
+	kvfree(session->revokes);
+	kvfree(session->rx_buf);
+	kfree(session);
+}
+
+/**
+ * xpmem_session_put - give a reference back
+ * @session: the session
+ *
+ * Context: process; may sleep.
+ */
+void xpmem_session_put(struct xpmem_session *session)
+{
+	kref_put(&session->ref, session_free);
+}
+
+/**
+ * xpmem_session_get_up - the session to a partition
+ * @partid: the partition
+ *
+ * Return: the session with a reference, or NULL if none is up.
+ */
+struct xpmem_session *xpmem_session_get_up(u16 partid)
+{
+	struct xpmem_session *session, *found = NULL;
+	unsigned int slot;
+
+	spin_lock(&xpmem_home.lock);
+	for (slot = 0; slot < XPMEM_SLOTS && !found; slot++) {
+		session = xpmem_home.sessions[slot];
+		if (session && session->partid == partid &&
+		    session->phase == XPMEM_PEER_UP && !session->closing) {
+			kref_get(&session->ref);
+			found = session;
+		}
+	}
+	spin_unlock(&xpmem_home.lock);
+	return found;
+}
+
+/**
+ * xpmem_session_fail - a session cannot go on
+ * @session: the session
+ * @reason:  why, a constant string; the first one counts
+ *
+ * Only starts the end: that waits for the threads that call this.
+ *
+ * Context: any that may take a spinlock.
+ */
+void xpmem_session_fail(struct xpmem_session *session, const char *reason)
+{
+	bool first;
+
+	spin_lock(&session->tx_lock);
+	first = !session->failing;
+	session->failing = true;
+	spin_unlock(&session->tx_lock);
+	if (!first)
+		return;
+	session->reason = reason;
+	kref_get(&session->ref);
+	queue_work(down_wq, &session->down_work);
+}
+
+static void slot_free(struct xpmem_session *session)
+{
+	spin_lock(&xpmem_home.lock);
+	xpmem_home.lost &= ~(1ull << session->slot);
+	xpmem_home.sessions[session->slot] = NULL;
+	spin_unlock(&xpmem_home.lock);
+	xpmem_session_put(session);
+}
+
+/* Tell the home's tables; what remains is in quarantine. */
+static void session_leave(struct xpmem_session *session, unsigned int actions)
+{
+	u64 pages;
+
+	if (actions & XPMEM_PEER_RELEASE) {
+		xpmem_reap_slot(session->slot, XPMEM_ENTRY_EV_PUT);
+		slot_free(session);
+		return;
+	}
+	pages = xpmem_reap_slot(session->slot, XPMEM_ENTRY_EV_LOST);
+	atomic64_add(pages, &xpmem_counters.quarantine);
+	if (!pages) {
+		spin_lock(&xpmem_home.lock);
+		xpmem_peer_event(&session->phase, XPMEM_PEER_EV_FENCE);
+		spin_unlock(&xpmem_home.lock);
+		slot_free(session);
+	} else {
+		spin_lock(&xpmem_home.lock);
+		session->settled = true;
+		spin_unlock(&xpmem_home.lock);
+		pr_warn("xpmem: partition %u: %llu pages in quarantine until it is fenced: xpmemctl fence %u\n",
+			session->partid, pages, session->partid);
+	}
+}
+
+static void requests_fail(struct xpmem_session *session)
+{
+	struct xpmem_request *request;
+	unsigned long index;
+
+	xa_lock(&session->requests);
+	xa_for_each(&session->requests, index, request) {
+		__xa_erase(&session->requests, index);
+		complete(&request->done);
+	}
+	xa_unlock(&session->requests);
+}
+
+/* Make dead, wait, free: the only way in which a session ends. */
+static void session_down(struct work_struct *work)
+{
+	struct xpmem_session *session =
+		container_of(work, struct xpmem_session, down_work);
+	u16 partid = session->partid;
+	u64 epoch = session->epoch;
+	const char *reason = session->reason;
+	unsigned int actions;
+
+	cancel_delayed_work_sync(&session->beat_work);
+	spin_lock(&xpmem_home.lock);
+	actions = xpmem_peer_event(&session->phase, session->orderly ?
+				   XPMEM_PEER_EV_BYE : XPMEM_PEER_EV_LOSS);
+	if (actions & XPMEM_PEER_KEEP)
+		xpmem_home.lost |= 1ull << session->slot;
+	spin_unlock(&xpmem_home.lock);
+	xpmem_socket_stop(session);
+	pr_info("xpmem: partition %u: session ended: %s\n", partid, reason);
+	trace_xpmem_session(partid, epoch, session->phase, reason);
+	xpmem_import_lose_all(session);
+	requests_fail(session);
+	xpmem_segment_forget(session->slot);
+	xpmem_socket_release(session);
+	session_leave(session, actions);
+	wake_up_all(&xpmem_home.wait);
+	xpmem_netlink_session_event(partid, XPMEM_PEER_LOST, epoch, reason);
+	xpmem_session_put(session);
+}
+
+static const char *overdue(struct xpmem_session *session)
+{
+	u64 now = ktime_get_boottime_ns(), limit;
+	const char *reason = NULL;
+	struct xpmem_revoke *m;
+
+	limit = (u64)session->deadline_ms * NSEC_PER_MSEC;
+	if (now - READ_ONCE(session->heard) > limit)
+		return "silent for longer than the deadline";
+	spin_lock(&xpmem_home.lock);
+	m = &session->revokes[session->revoke_tail % XPMEM_REVOKES];
+	if (session->revoke_head != session->revoke_tail &&
+	    now - m->since > limit)
+		reason = "a revoke was not acknowledged within the deadline";
+	spin_unlock(&xpmem_home.lock);
+	if (reason)
+		atomic64_inc(&session->missed);
+	return reason;
+}
+
+/* Not once the session is ending: that has cancelled it for good. */
+static void beat_next(struct xpmem_session *session, unsigned int ms)
+{
+	spin_lock(&session->tx_lock);
+	if (!session->failing)
+		queue_delayed_work(xpmem_session_wq, &session->beat_work,
+				   msecs_to_jiffies(ms));
+	spin_unlock(&session->tx_lock);
+}
+
+static void session_beat(struct work_struct *work)
+{
+	struct xpmem_session *session = container_of(
+		to_delayed_work(work), struct xpmem_session, beat_work);
+	const char *reason = overdue(session);
+
+	if (reason) {
+		xpmem_session_fail(session, reason);
+		return;
+	}
+	xpmem_socket_send_ping(session);
+	beat_next(session, session->heartbeat_ms);
+}
+
+static int params_check(const struct xpmem_session_params *params,
+			struct netlink_ext_ack *extack)
+{
+	if (!params->partid || params->partid > XPMEM_PARTID_MAX ||
+	    params->partid == xpmem_partid) {
+		NL_SET_ERR_MSG(extack, "not the id of another partition");
+		return -EINVAL;
+	}
+	if (params->version != XPMEM_WIRE_VERSION) {
+		NL_SET_ERR_MSG(extack, "unknown version of the wire format");
+		return -EPROTONOSUPPORT;
+	}
+	if (params->page_size != PAGE_SIZE) {
+		NL_SET_ERR_MSG(extack, "the partition's page size is not ours");
+		return -EINVAL;
+	}
+	if (params->fabric != 1 || !params->epoch) {
+		NL_SET_ERR_MSG(extack, "unknown fabric, or epoch 0");
+		return -EINVAL;
+	}
+	if (params->heartbeat_ms < 10 || params->deadline_ms > 600000 ||
+	    params->deadline_ms < 2 * params->heartbeat_ms) {
+		NL_SET_ERR_MSG(extack,
+			       "heartbeat below 10 ms, deadline above 600000 ms or below two heartbeats");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static void session_fill(struct xpmem_session *session,
+			 const struct xpmem_session_params *params)
+{
+	kref_init(&session->ref);
+	init_completion(&session->started);
+	mutex_init(&session->imports_lock);
+	xa_init(&session->imports);
+	xa_init_flags(&session->requests, XA_FLAGS_ALLOC1);
+	INIT_DELAYED_WORK(&session->beat_work, session_beat);
+	INIT_WORK(&session->down_work, session_down);
+	session->partid = params->partid;
+	session->epoch = params->epoch;
+	session->heartbeat_ms = params->heartbeat_ms;
+	session->deadline_ms = params->deadline_ms;
+	memcpy(session->boot_id, params->boot_id, sizeof(session->boot_id));
+}
+
+static struct xpmem_session *
+session_alloc(const struct xpmem_session_params *params,
+	      struct netlink_ext_ack *extack)
+{
+	struct xpmem_session *session = kzalloc(sizeof(*session), GFP_KERNEL);
+	int err = -ENOMEM;
+
+	if (!session)
+		return ERR_PTR(-ENOMEM);
+	session_fill(session, params);
+	session->revokes = kvcalloc(XPMEM_REVOKES, sizeof(*session->revokes),
+				    GFP_KERNEL);
+	session->rx_buf = kvmalloc(XPMEM_WIRE_MAX, GFP_KERNEL);
+	if (!session->revokes || !session->rx_buf)
+		goto put;
+	err = xpmem_window_open(&session->window, params->window, extack);
+	if (err)
+		goto put;
+	err = xpmem_socket_adopt(session, params->fd, extack);
+	if (err)
+		goto put;
+	return session;
+put:
+	xpmem_session_put(session);
+	return ERR_PTR(err);
+}
+
+static int slot_take(struct xpmem_session *session)
+{
+	unsigned int slot;
+	int err = -ENOSPC;
+
+	spin_lock(&xpmem_home.lock);
+	for (slot = 0; slot < XPMEM_SLOTS && err; slot++) {
+		if (xpmem_home.sessions[slot])
+			continue;
+		xpmem_peer_event(&session->phase, XPMEM_PEER_EV_OPEN);
+		session->slot = slot;
+		xpmem_home.sessions[slot] = session;
+		err = 0;
+	}
+	spin_unlock(&xpmem_home.lock);
+	return err;
+}
+
+/*
+ * A partition that comes back with another boot id has lost its old session
+ * even if we have not noticed.
+ */
+static int check_old(const struct xpmem_session_params *params,
+		     struct netlink_ext_ack *extack)
+{
+	struct xpmem_session *old = xpmem_session_get_up(params->partid);
+	bool same;
+
+	if (!old)
+		return 0;
+	same = !memcmp(old->boot_id, params->boot_id, sizeof(old->boot_id));
+	if (same)
+		NL_SET_ERR_MSG(extack, "a session with this partition is up");
+	else
+		xpmem_session_fail(old, "the partition was restarted");
+	xpmem_session_put(old);
+	return same ? -EEXIST : 0;
+}
+
+/**
+ * xpmem_session_create - the daemon hands in an authenticated connection
+ * @params: what both sides agreed on
+ * @extack: says what is wrong
+ *
+ * Context: process, the daemon's; may sleep.
+ * Return: 0; -EINVAL, -EPROTONOSUPPORT, -EEXIST; -ENOSPC when all slots are
+ * taken; as of xpmem_window_open() and xpmem_socket_adopt(); -ENOMEM.
+ */
+int xpmem_session_create(const struct xpmem_session_params *params,
+			 struct netlink_ext_ack *extack)
+{
+	struct xpmem_session *session;
+	int err = params_check(params, extack);
+
+	if (err)
+		return err;
+	mutex_lock(&admin_lock);
+	err = check_old(params, extack);
+	if (err)
+		goto unlock;
+	session = session_alloc(params, extack);
+	if (IS_ERR(session)) {
+		err = PTR_ERR(session);
+		goto unlock;
+	}
+	err = xpmem_socket_start(session);
+	if (err)
+		goto release;
+	/* Once it has a slot, it can end at any time. */
+	kref_get(&session->ref);
+	err = slot_take(session);
+	if (err) {
+		NL_SET_ERR_MSG(extack, "no slot is free: fence lost partitions");
+		goto stop;
+	}
+	beat_next(session, 0);
+	complete_all(&session->started);
+	trace_xpmem_session(session->partid, session->epoch, XPMEM_PEER_UP, "");
+	pr_info("xpmem: partition %u: session up, window of %lu MiB\n",
+		session->partid, session->window.frames >> (20 - PAGE_SHIFT));
+	xpmem_netlink_session_event(session->partid, XPMEM_PEER_UP,
+				    session->epoch, "");
+	xpmem_session_put(session);
+	goto unlock;
+
+stop:
+	session->failing = true;
+	complete_all(&session->started);
+	xpmem_socket_stop(session);
+	xpmem_session_put(session);
+release:
+	xpmem_socket_release(session);
+	xpmem_session_put(session);
+unlock:
+	mutex_unlock(&admin_lock);
+	return err;
+}
+
+/* Take back everything that an importer holds, while it can still answer. */
+static bool revoke_all(struct xpmem_session *session)
+{
+	xpmem_revoke_slot(session->slot);
+	return wait_event_timeout(xpmem_home.wait,
+				  READ_ONCE(session->failing) ||
+				  !xpmem_reap_held(session->slot),
+				  msecs_to_jiffies(session->deadline_ms)) &&
+	       !READ_ONCE(session->failing);
+}
+
+static void session_close(struct xpmem_session *session)
+{
+	struct xpmem_message *bye;
+
+	spin_lock(&xpmem_home.lock);
+	session->closing = true;
+	spin_unlock(&xpmem_home.lock);
+	if (revoke_all(session)) {
+		xpmem_import_lose_all(session);
+		bye = xpmem_message_alloc(XPMEM_WIRE_BYE, 0,
+					  GFP_KERNEL | __GFP_NOFAIL);
+		WRITE_ONCE(session->orderly, true);
+		xpmem_socket_send(session, bye);
+		flush_work(&session->tx_work);
+	}
+	xpmem_session_fail(session, "closed here");
+	flush_work(&session->down_work);
+}
+
+/**
+ * xpmem_session_close - end a session in good order
+ * @partid: the partition
+ *
+ * Context: process; waits for the importer at most its deadline.
+ * Return: 0, or -ENOENT if no session is up.
+ */
+int xpmem_session_close(u16 partid)
+{
+	struct xpmem_session *session;
+
+	mutex_lock(&admin_lock);
+	session = xpmem_session_get_up(partid);
+	if (session) {
+		session_close(session);
+		xpmem_session_put(session);
+	}
+	mutex_unlock(&admin_lock);
+	return session ? 0 : -ENOENT;
+}
+
+/**
+ * xpmem_session_fence - a partition can reach nothing any more
+ * @partid: the partition; the administrator's word is taken for it
+ * @pages:  filled in: pages released from quarantine
+ *
+ * Context: process; may sleep.
+ * Return: 0; -ENOENT if nothing of it is in quarantine.
+ */
+int xpmem_session_fence(u16 partid, u64 *pages)
+{
+	struct xpmem_session *session;
+	unsigned int slot;
+	int err = -ENOENT;
+
+	*pages = 0;
+	mutex_lock(&admin_lock);
+	flush_workqueue(down_wq);
+	for (slot = 0; slot < XPMEM_SLOTS; slot++) {
+		unsigned int actions = XPMEM_PEER_REFUSE;
+		u64 n;
+
+		spin_lock(&xpmem_home.lock);
+		session = xpmem_home.sessions[slot];
+		if (session && session->partid == partid && session->settled) {
+			actions = xpmem_peer_event(&session->phase,
+						   XPMEM_PEER_EV_FENCE);
+			xpmem_home.lost &= ~(1ull << slot);
+		}
+		spin_unlock(&xpmem_home.lock);
+		if (!(actions & XPMEM_PEER_RELEASE))
+			continue;
+		n = xpmem_reap_slot(slot, XPMEM_ENTRY_EV_FENCED);
+		atomic64_sub(n, &xpmem_counters.quarantine);
+		*pages += n;
+		slot_free(session);
+		err = 0;
+	}
+	mutex_unlock(&admin_lock);
+	return err;
+}
+
+static void info_fill(struct xpmem_session_info *info,
+		      const struct xpmem_session *session)
+{
+	memset(info, 0, sizeof(*info));
+	info->partid = session->partid;
+	info->state = session->phase;
+	info->epoch = session->epoch;
+	info->granted = atomic64_read(&session->granted);
+	info->revoked = atomic64_read(&session->revoked);
+	info->acked = atomic64_read(&session->acked);
+	info->wait_median_us = xpmem_waits_median(&session->waits);
+	info->wait_max_us = atomic64_read(&session->waits.max_us);
+	info->deadlines_missed = atomic64_read(&session->missed);
+	strscpy(info->reason, session->reason ?: "");
+}
+
+/**
+ * xpmem_session_info_next - describe one session after the other
+ * @cursor: 0 at first; advanced
+ * @info:   filled in
+ *
+ * Context: process; may sleep.
+ * Return: 0, or -ENOENT after the last one.
+ */
+int xpmem_session_info_next(u32 *cursor, struct xpmem_session_info *info)
+{
+	bool found = false;
+	u32 slot;
+
+	spin_lock(&xpmem_home.lock);
+	for (slot = *cursor; slot < XPMEM_SLOTS; slot++)
+		if (xpmem_home.sessions[slot]) {
+			info_fill(info, xpmem_home.sessions[slot]);
+			found = true;
+			break;
+		}
+	spin_unlock(&xpmem_home.lock);
+	if (!found)
+		return -ENOENT;
+	*cursor = slot + 1;
+	if (info->state == XPMEM_PEER_LOST)
+		info->quarantine = xpmem_reap_held(slot);
+	return 0;
+}
+
+int xpmem_session_init(void)
+{
+	xpmem_session_wq = alloc_workqueue("xpmem_session",
+					   WQ_MEM_RECLAIM | WQ_UNBOUND |
+					   WQ_HIGHPRI, 0);
+	if (!xpmem_session_wq)
+		return -ENOMEM;
+	down_wq = alloc_workqueue("xpmem_down", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
+	if (!down_wq) {
+		destroy_workqueue(xpmem_session_wq);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Nothing is granted and nothing in quarantine, or the module would be held. */
+void xpmem_session_exit(void)
+{
+	struct xpmem_session_info info;
+	u32 cursor = 0;
+
+	while (!xpmem_session_info_next(&cursor, &info))
+		if (info.state == XPMEM_PEER_UP)
+			xpmem_session_close(info.partid);
+	flush_workqueue(down_wq);
+	flush_workqueue(xpmem_session_wq);
+	destroy_workqueue(down_wq);
+	destroy_workqueue(xpmem_session_wq);
+}

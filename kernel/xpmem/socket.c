@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The connection under a session: one queue out, one thread in.
+ *
+ * Invariant: messages leave in the order in which they were queued, and what
+ * was queued under the home's lock is in the order of its decisions.  Reclaim
+ * may be waiting for any of it: sockets may use the reserves, and nothing here
+ * enters reclaim.
+ */
+#include <linux/file.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/net.h>
+#include <linux/netlink.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/tcp.h>
+#include <net/sock.h>
+#include <net/tcp.h>
+
+#include "trace.h"
+#include "xpmem.h"
+
+/**
+ * xpmem_message_init - fill in a message's header
+ * @message: the message
+ * @header:  where it stands in memory, the payload right behind it
+ * @type:    enum xpmem_wire_type
+ * @length:  bytes of payload
+ *
+ * The epoch is filled in when the message is queued.
+ */
+void xpmem_message_init(struct xpmem_message *message,
+			struct xpmem_wire_header *header, u16 type, u32 length)
+{
+	INIT_LIST_HEAD(&message->node);
+	message->header = header;
+	message->size = sizeof(*header) + length;
+	header->type = cpu_to_le16(type);
+	header->flags = 0;
+	header->length = cpu_to_le32(length);
+	header->seq = 0;
+}
+
+/**
+ * xpmem_message_alloc - a message that frees itself when sent
+ * @type:   enum xpmem_wire_type
+ * @length: bytes of payload, zeroed
+ * @gfp:    how hard to try
+ *
+ * Return: the message, the caller's until queued; or NULL.
+ */
+struct xpmem_message *xpmem_message_alloc(u16 type, u32 length, gfp_t gfp)
+{
+	struct xpmem_message *message;
+
+	message = kzalloc(sizeof(*message) + sizeof(struct xpmem_wire_header) +
+			  length, gfp);
+	if (message) {
+		xpmem_message_init(message, (void *)(message + 1), type, length);
+		message->owned = true;
+	}
+	return message;
+}
+
+/**
+ * xpmem_message_payload - what stands behind the header
+ * @message: the message
+ */
+void *xpmem_message_payload(struct xpmem_message *message)
+{
+	return message->header + 1;
+}
+
+/**
+ * xpmem_message_trim - the payload is shorter than was allocated
+ * @message: the message, not queued
+ * @length:  bytes of payload
+ */
+void xpmem_message_trim(struct xpmem_message *message, u32 length)
+{
+	message->size = sizeof(*message->header) + length;
+	message->header->length = cpu_to_le32(length);
+}
+
+static void message_drop(struct xpmem_message *message)
+{
+	if (message->owned)
+		kfree(message);
+}
+
+/**
+ * xpmem_socket_send - queue a message
+ * @session: for this session
+ * @message: consumed
+ *
+ * Context: any that may take a spinlock.
+ * Return: false if the session has ended; the message is gone all the same.
+ */
+bool xpmem_socket_send(struct xpmem_session *session,
+		       struct xpmem_message *message)
+{
+	bool up;
+
+	spin_lock(&session->tx_lock);
+	up = !session->failing;
+	if (up) {
+		message->header->epoch = cpu_to_le64(session->epoch);
+		message->queued = true;
+		list_add_tail(&message->node, &session->tx_queue);
+		/* Under the lock: the session's end cancels it for good. */
+		queue_work(xpmem_session_wq, &session->tx_work);
+	}
+	spin_unlock(&session->tx_lock);
+	if (!up)
+		message_drop(message);
+	return up;
+}
+
+/**
+ * xpmem_socket_send_ping - say that we are alive
+ * @session: to this session
+ */
+void xpmem_socket_send_ping(struct xpmem_session *session)
+{
+	struct xpmem_ping *ping = &session->ping;
+
+	if (READ_ONCE(ping->message.queued))
+		return;
+	xpmem_message_init(&ping->message, &ping->header, XPMEM_WIRE_PING,
+			   sizeof(ping->body));
+	le64_add_cpu(&ping->body.count, 1);
+	xpmem_socket_send(session, &ping->message);
+}
+
+/**
+ * xpmem_socket_send_ack - acknowledge a revoke
+ * @session: to its home
+ * @seq:     its number
+ *
+ * Context: the session's receiver; allocates nothing.
+ * Return: false if the home has sent more revokes than it may.
+ */
+bool xpmem_socket_send_ack(struct xpmem_session *session, u64 seq)
+{
+	struct xpmem_ack *ack = &session->acks[session->ack_next];
+
+	if (READ_ONCE(ack->message.queued))
+		return false;
+	session->ack_next = (session->ack_next + 1) % XPMEM_ACKS;
+	xpmem_message_init(&ack->message, &ack->header, XPMEM_WIRE_ACK,
+			   sizeof(ack->body));
+	ack->body.seq = cpu_to_le64(seq);
+	xpmem_socket_send(session, &ack->message);
+	return true;
+}
+
+static struct xpmem_message *message_next(struct xpmem_session *session)
+{
+	struct xpmem_message *message;
+
+	spin_lock(&session->tx_lock);
+	message = list_first_entry_or_null(&session->tx_queue,
+					   struct xpmem_message, node);
+	if (message)
+		list_del_init(&message->node);
+	spin_unlock(&session->tx_lock);
+	return message;
+}
+
+static int message_write(struct xpmem_session *session,
+			 const struct xpmem_message *message)
+{
+	struct msghdr msg = { .msg_flags = MSG_NOSIGNAL };
+	struct kvec vec = {
+		.iov_base = message->header,
+		.iov_len = message->size,
+	};
+	int n = kernel_sendmsg(session->sock, &msg, &vec, 1, vec.iov_len);
+
+	if (n < 0)
+		return n;
+	return n == message->size ? 0 : -EPIPE;
+}
+
+static void socket_tx(struct work_struct *work)
+{
+	struct xpmem_session *session =
+		container_of(work, struct xpmem_session, tx_work);
+	unsigned int noreclaim = memalloc_noreclaim_save();
+	struct xpmem_message *message;
+	int err = 0;
+
+	while (!err && (message = message_next(session))) {
+		bool owned = message->owned;
+
+		err = message_write(session, message);
+		/* Ours no more: its owner may fill it again. */
+		if (owned)
+			kfree(message);
+		else
+			smp_store_release(&message->queued, false);
+	}
+	memalloc_noreclaim_restore(noreclaim);
+	if (err)
+		xpmem_session_fail(session, "cannot send");
+}
+
+static int socket_read(struct xpmem_session *session, void *buf, size_t size)
+{
+	struct msghdr msg = { };
+	struct kvec vec = { .iov_base = buf, .iov_len = size };
+	int n = kernel_recvmsg(session->sock, &msg, &vec, 1, size, MSG_WAITALL);
+
+	if (n < 0)
+		return n;
+	return n == size ? 0 : -ECONNRESET;
+}
+
+static const char *revoke_recv(struct xpmem_session *session, u64 seq,
+			       const struct xpmem_wire_revoke *msg)
+{
+	u32 i, n = le32_to_cpu(msg->nruns);
+
+	trace_xpmem_revoke_recv(session->partid, seq, n);
+	for (i = 0; i < n; i++)
+		xpmem_import_revoke(session, &msg->runs[i]);
+	return xpmem_socket_send_ack(session, seq) ? NULL :
+						     "more revokes than allowed";
+}
+
+static const char *ack_recv(struct xpmem_session *session,
+			    const struct xpmem_wire_ack *msg)
+{
+	return xpmem_ack_recv(session, le64_to_cpu(msg->seq)) ?
+		       NULL : "acknowledgement out of turn";
+}
+
+static const char *bye_recv(struct xpmem_session *session)
+{
+	WRITE_ONCE(session->orderly, true);
+	return "closed by the other partition";
+}
+
+static const char *message_recv(struct xpmem_session *session,
+				const struct xpmem_wire_header *header,
+				const void *payload)
+{
+	switch ((enum xpmem_wire_type)le16_to_cpu(header->type)) {
+	case XPMEM_WIRE_GET:
+		xpmem_session_get_recv(session, payload);
+		return NULL;
+	case XPMEM_WIRE_GET_REPLY:
+		xpmem_session_reply_recv(session, payload);
+		return NULL;
+	case XPMEM_WIRE_PUT:
+		xpmem_reap_put(session, le64_to_cpu(
+			((const struct xpmem_wire_put *)payload)->segid));
+		return NULL;
+	case XPMEM_WIRE_FETCH:
+		xpmem_export_fetch(session, payload);
+		return NULL;
+	case XPMEM_WIRE_GRANT:
+		return xpmem_fetch_grant(session, payload);
+	case XPMEM_WIRE_REVOKE:
+		return revoke_recv(session, le64_to_cpu(header->seq), payload);
+	case XPMEM_WIRE_ACK:
+		return ack_recv(session, payload);
+	case XPMEM_WIRE_PING:
+		return NULL;
+	case XPMEM_WIRE_BYE:
+		return bye_recv(session);
+	}
+	return "message of unknown type";
+}
+
+static const char *message_read(struct xpmem_session *session)
+{
+	struct xpmem_wire_header header;
+	const char *wrong;
+
+	if (socket_read(session, &header, sizeof(header)))
+		return "connection lost";
+	wrong = xpmem_wire_check_header(&header, session->epoch);
+	if (wrong)
+		return wrong;
+	if (header.length && socket_read(session, session->rx_buf,
+					 le32_to_cpu(header.length)))
+		return "connection lost";
+	wrong = xpmem_wire_check_payload(&header, session->rx_buf);
+	if (wrong)
+		return wrong;
+	WRITE_ONCE(session->heard, ktime_get_boottime_ns());
+	return message_recv(session, &header, session->rx_buf);
+}
+
+/* Revokes are carried out here: allocations use the reserves or fail. */
+static int socket_rx(void *data)
+{
+	struct xpmem_session *session = data;
+	unsigned int noreclaim = memalloc_noreclaim_save();
+	const char *wrong = NULL;
+
+	wait_for_completion(&session->started);
+	while (!wrong && !READ_ONCE(session->failing))
+		wrong = message_read(session);
+	if (wrong)
+		xpmem_session_fail(session, wrong);
+	memalloc_noreclaim_restore(noreclaim);
+	while (!kthread_should_stop()) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (!kthread_should_stop())
+			schedule();
+		__set_current_state(TASK_RUNNING);
+	}
+	return 0;
+}
+
+static int socket_vet(struct socket *sock, struct netlink_ext_ack *extack)
+{
+	struct sock *sk = sock->sk;
+
+	if (!sk_is_tcp(sk)) {
+		NL_SET_ERR_MSG(extack, "the descriptor is not a TCP socket");
+		return -ESOCKTNOSUPPORT;
+	}
+	if (sk->sk_state != TCP_ESTABLISHED) {
+		NL_SET_ERR_MSG(extack, "the socket is not connected");
+		return -ENOTCONN;
+	}
+	if (!net_eq(sock_net(sk), &init_net)) {
+		NL_SET_ERR_MSG(extack,
+			       "the socket is not of the initial network namespace");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* The false cycle: user sockets fault with the lock held, ours never do. */
+static struct lock_class_key socket_key, socket_slock_key;
+
+static void socket_prepare(struct xpmem_session *session)
+{
+	struct sock *sk = session->sock->sk;
+
+	sock_lock_init_class_and_name(sk, "slock-xpmem", &socket_slock_key,
+				      "sk_lock-xpmem", &socket_key);
+	sk->sk_allocation = GFP_NOIO;
+	sk->sk_use_task_frag = false;
+	sk->sk_sndtimeo = msecs_to_jiffies(session->deadline_ms);
+	sk->sk_rcvtimeo = MAX_SCHEDULE_TIMEOUT;
+	sk_set_memalloc(sk);
+	tcp_sock_set_nodelay(sk);
+}
+
+/**
+ * xpmem_socket_adopt - take over the daemon's socket
+ * @session: being created; its deadline is set
+ * @fd:      of the calling process; connected, TCP
+ * @extack:  says what is wrong
+ *
+ * On success the session holds the file; the daemon closes its descriptor and
+ * must not use it any more.
+ *
+ * Context: process, the daemon's.
+ * Return: 0, -EBADF, -ENOTSOCK, -ESOCKTNOSUPPORT, -ENOTCONN, -EINVAL.
+ */
+int xpmem_socket_adopt(struct xpmem_session *session, int fd,
+		       struct netlink_ext_ack *extack)
+{
+	struct socket *sock;
+	int err;
+
+	sock = sockfd_lookup(fd, &err);
+	if (!sock) {
+		NL_SET_ERR_MSG(extack, "the descriptor is not a socket");
+		return err;
+	}
+	err = socket_vet(sock, extack);
+	if (err) {
+		sockfd_put(sock);
+		return err;
+	}
+	session->sock = sock;
+	INIT_WORK(&session->tx_work, socket_tx);
+	INIT_LIST_HEAD(&session->tx_queue);
+	spin_lock_init(&session->tx_lock);
+	socket_prepare(session);
+	return 0;
+}
+
+/**
+ * xpmem_socket_start - make the receiver
+ * @session: complete but for its slot; it receives once ->started is completed
+ *
+ * Return: 0 or the error of making a thread.
+ */
+int xpmem_socket_start(struct xpmem_session *session)
+{
+	session->heard = ktime_get_boottime_ns();
+	session->rx = kthread_run(socket_rx, session, "xpmem_rx/%u",
+				  session->partid);
+	return PTR_ERR_OR_ZERO(session->rx);
+}
+
+/**
+ * xpmem_socket_stop - nothing is received or sent any more when this returns
+ * @session: failing
+ *
+ * Context: process, neither the receiver nor the sender; may sleep.
+ */
+void xpmem_socket_stop(struct xpmem_session *session)
+{
+	struct xpmem_message *message;
+
+	kernel_sock_shutdown(session->sock, SHUT_RDWR);
+	kthread_stop(session->rx);
+	cancel_work_sync(&session->tx_work);
+	while ((message = message_next(session)))
+		message_drop(message);
+}
+
+/**
+ * xpmem_socket_release - give the socket back
+ * @session: stopped, or never started
+ */
+void xpmem_socket_release(struct xpmem_session *session)
+{
+	sk_clear_memalloc(session->sock->sk);
+	sockfd_put(session->sock);
+}

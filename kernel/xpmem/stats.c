@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Counters, and the time that revocations took, for people and for tests. */
+#include <linux/device.h>
+#include <linux/kernel.h>
+#include <linux/log2.h>
+#include <linux/sysfs.h>
+
+#include "xpmem.h"
+
+struct xpmem_counters xpmem_counters;
+struct xpmem_waits xpmem_waits;
+
+/**
+ * xpmem_waits_add - record how long one revocation took
+ * @waits: histogram to add to
+ * @us:    from sending to acknowledgement, microseconds
+ *
+ * Context: any.
+ */
+void xpmem_waits_add(struct xpmem_waits *waits, u64 us)
+{
+	unsigned int bucket = us ? ilog2(us) + 1 : 0;
+	s64 max = atomic64_read(&waits->max_us);
+
+	atomic64_inc(&waits->bucket[min(bucket, XPMEM_WAIT_BUCKETS - 1u)]);
+	while (max < us && !atomic64_try_cmpxchg(&waits->max_us, &max, us))
+		;
+}
+
+/**
+ * xpmem_waits_median - the median of what was recorded
+ * @waits: histogram
+ *
+ * Return: microseconds, rounded up to a power of two; 0 if nothing was recorded.
+ */
+u64 xpmem_waits_median(const struct xpmem_waits *waits)
+{
+	u64 total = 0, seen = 0;
+	int i;
+
+	for (i = 0; i < XPMEM_WAIT_BUCKETS; i++)
+		total += atomic64_read(&waits->bucket[i]);
+	for (i = 0; i < XPMEM_WAIT_BUCKETS && total; i++) {
+		seen += atomic64_read(&waits->bucket[i]);
+		if (2 * seen >= total)
+			return min_t(u64, 1ull << i,
+				     atomic64_read(&waits->max_us));
+	}
+	return 0;
+}
+
+/**
+ * xpmem_stats_get - read every counter
+ * @stats: filled in; the counters are read one after the other
+ *
+ * Context: any.
+ */
+void xpmem_stats_get(struct xpmem_stats *stats)
+{
+#define XPMEM_COUNTER(name) stats->name = atomic64_read(&xpmem_counters.name);
+	XPMEM_COUNTERS(XPMEM_COUNTER)
+#undef XPMEM_COUNTER
+	stats->wait_median_us = xpmem_waits_median(&xpmem_waits);
+	stats->wait_max_us = atomic64_read(&xpmem_waits.max_us);
+}
+
+#define XPMEM_COUNTER(name)                                                    \
+	static ssize_t name##_show(struct device *dev,                         \
+				   struct device_attribute *attr, char *buf)   \
+	{                                                                      \
+		return sysfs_emit(buf, "%lld\n",                               \
+				  atomic64_read(&xpmem_counters.name));        \
+	}                                                                      \
+	static DEVICE_ATTR_RO(name);
+XPMEM_COUNTERS(XPMEM_COUNTER)
+#undef XPMEM_COUNTER
+
+static ssize_t kernel_show(struct device *dev, struct device_attribute *attr,
+			   char *buf)
+{
+	return sysfs_emit(buf, "rmap\n");
+}
+static DEVICE_ATTR_RO(kernel);
+
+static struct attribute *stats_attrs[] = {
+#define XPMEM_COUNTER(name) &dev_attr_##name.attr,
+	XPMEM_COUNTERS(XPMEM_COUNTER)
+#undef XPMEM_COUNTER
+	&dev_attr_kernel.attr,
+	NULL,
+};
+
+static const struct attribute_group stats_group = {
+	.name = "xpmem",
+	.attrs = stats_attrs,
+};
+
+const struct attribute_group *xpmem_stats_groups[] = { &stats_group, NULL };

@@ -1,0 +1,708 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The objects of xpmem, their states, and who protects what.
+ *
+ * Read the files in the order of a page's life: segment.c (make), permit.c
+ * (get), attach.c, fault.c and import.c (touch), export.c (grant), revoke.c,
+ * ack.c, reap.c (release).  session.c, socket.c and window.c carry it to other
+ * partitions.  docs/locking.md has the lock order, docs/life-of-a-page.md the
+ * story.
+ */
+#ifndef XPMEM_H
+#define XPMEM_H
+
+#include <linux/completion.h>
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/rwsem.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+
+#include "core/entry.h"
+#include "core/frame.h"
+#include "core/peer.h"
+#include "core/wire.h"
+
+struct netlink_ext_ack;
+struct xpmem_attachment;
+struct xpmem_import;
+struct xpmem_permit;
+struct xpmem_segment;
+struct xpmem_session;
+
+#define XPMEM_VERSION 0x00030000
+#define XPMEM_PARTID_MAX 32767
+#define XPMEM_SEGID_SHIFT 48
+
+/* A home waits so long before it grants a page again that reclaim wanted. */
+#define XPMEM_DEFER_MS 50
+/* Revoke messages that may wait for their acknowledgement, per session. */
+#define XPMEM_REVOKES 8
+/* Acknowledgements on their way: one more than can be owed at a time. */
+#define XPMEM_ACKS (XPMEM_REVOKES + 1)
+/* Places (segment, address) that one folio may be exported at. */
+#define XPMEM_PLACES 64
+/* No exported folio is larger than this. */
+#define XPMEM_FOLIO_PAGES 512
+
+/* stats.c: every counter of /sys, netlink and xpmemctl, in one list. */
+#define XPMEM_COUNTERS(X) \
+	X(segments) X(permits) X(attachments) X(imports) X(exported) \
+	X(granted) X(revoked) X(acked) X(released) X(quarantine) \
+	X(faults_local) X(faults_remote) X(fetches) X(refused_gets)
+
+struct xpmem_counters {
+#define XPMEM_COUNTER(name) atomic64_t name;
+	XPMEM_COUNTERS(XPMEM_COUNTER)
+#undef XPMEM_COUNTER
+};
+
+struct xpmem_stats {
+#define XPMEM_COUNTER(name) u64 name;
+	XPMEM_COUNTERS(XPMEM_COUNTER)
+#undef XPMEM_COUNTER
+	u64 wait_median_us;
+	u64 wait_max_us;
+};
+
+/* Powers of two of microseconds; the last bucket has no upper end. */
+#define XPMEM_WAIT_BUCKETS 32
+
+struct xpmem_waits {
+	atomic64_t bucket[XPMEM_WAIT_BUCKETS];
+	atomic64_t max_us;
+};
+
+extern struct xpmem_counters xpmem_counters;
+extern unsigned short xpmem_partid;
+
+#define xpmem_count(name) atomic64_inc(&xpmem_counters.name)
+#define xpmem_uncount(name) atomic64_dec(&xpmem_counters.name)
+
+void xpmem_stats_get(struct xpmem_stats *stats);
+void xpmem_waits_add(struct xpmem_waits *waits, u64 us);
+u64 xpmem_waits_median(const struct xpmem_waits *waits);
+extern struct xpmem_waits xpmem_waits;
+extern const struct attribute_group *xpmem_stats_groups[];
+
+/* --- dev.c ------------------------------------------------------------- */
+
+/**
+ * struct xpmem_process - one open descriptor of /dev/xpmem
+ * @mm:       the address space that opened it, the only one that may use it;
+ *            held by mmgrab()
+ * @lock:     protects @segments and @permits
+ * @segments: made through this descriptor
+ * @permits:  got through this descriptor
+ */
+struct xpmem_process {
+	struct mm_struct *mm;
+	spinlock_t lock;
+	struct list_head segments;
+	struct list_head permits;
+};
+
+int xpmem_dev_init(void);
+void xpmem_dev_exit(void);
+
+/* --- segment.c --------------------------------------------------------- */
+
+/**
+ * struct xpmem_segment - an exported address range
+ * @ref:      one for the table while the segment lives, one per permit, one
+ *            per attachment, one per place an export entry has in it
+ * @node:     in its process' list
+ * @segid:    its name
+ * @mm:       the exporter's address space, held by mmgrab()
+ * @pid:      of the exporter, for the administrator
+ * @uid:      the exporter's effective user
+ * @gid:      the exporter's effective group
+ * @mode:     who may get a permit
+ * @start:    first address, page aligned
+ * @pages:    length
+ * @inode:    its i_mmap holds the local attachments; page offset is the page's
+ *            number in the segment
+ * @notifier: tells when something happens to the range
+ * @seq:      the last @notifier sequence seen; a hint
+ * @lock:     the notifier lock: readers map or export pages that they found
+ *            under a sequence, the writer ends that sequence
+ * @dead:     removed, or the exporter exited; written under @lock
+ * @remote:   slot to xpmem_remote word; protected by the home's lock
+ * @places:   page number to export entry or deferral; protected by the home's
+ *            lock
+ * @nr_permits:     for the administrator
+ * @nr_attachments: may be mapped locally if not 0
+ * @nr_exported:    places in @places
+ */
+struct xpmem_segment {
+	struct kref ref;
+	struct list_head node;
+	u64 segid;
+	struct mm_struct *mm;
+	pid_t pid;
+	kuid_t uid;
+	kgid_t gid;
+	umode_t mode;
+	unsigned long start;
+	unsigned long pages;
+	struct inode *inode;
+	struct mmu_interval_notifier notifier;
+	unsigned long seq;
+	struct rw_semaphore lock;
+	bool dead;
+	struct xarray remote;
+	struct xarray places;
+	atomic_t nr_permits;
+	atomic_t nr_attachments;
+	atomic_t nr_exported;
+	struct work_struct zap_work;
+};
+
+struct xpmem_segment_info {
+	u64 segid;
+	u64 size;
+	u64 exported;
+	u32 pid;
+	u32 uid;
+	u32 mode;
+	u32 permits;
+	u32 attachments;
+};
+
+int xpmem_segment_create(struct xpmem_process *process, unsigned long start,
+			 size_t size, umode_t mode, u64 *segid);
+void xpmem_segment_destroy(struct xpmem_segment *seg);
+int xpmem_segment_remove(struct xpmem_process *process, u64 segid);
+struct xpmem_segment *xpmem_segment_get(u64 segid);
+void xpmem_segment_put(struct xpmem_segment *seg);
+bool xpmem_segment_allows(const struct xpmem_segment *seg, kuid_t uid,
+			  kgid_t gid, const kgid_t *groups, int ngroups,
+			  bool privileged, bool write);
+int xpmem_segment_info_next(u64 *cursor, struct xpmem_segment_info *info);
+
+/* --- permit.c ---------------------------------------------------------- */
+
+/**
+ * struct xpmem_permit - the right of one process to attach one segment
+ * @ref:         one while the process has it, one per attachment
+ * @node:        in its process' list
+ * @process:     whose right it is; NULL once released
+ * @apid:        its name
+ * @mm:          the importer's address space; compared, never used
+ * @write:       may be attached read-write
+ * @dead:        released: attachments of it fault with SIGBUS
+ * @segment:     what it is for, if that is on this partition
+ * @import:      what it is for, if that is on another partition
+ * @lock:        protects @attachments
+ * @attachments: made with it
+ */
+struct xpmem_permit {
+	struct kref ref;
+	struct list_head node;
+	struct xpmem_process *process;
+	u64 apid;
+	struct mm_struct *mm;
+	bool write;
+	bool dead;
+	struct xpmem_segment *segment;
+	struct xpmem_import *import;
+	spinlock_t lock;
+	struct list_head attachments;
+};
+
+int xpmem_permit_create(struct xpmem_process *process, u64 segid, bool write,
+			u64 *apid);
+int xpmem_permit_release(struct xpmem_process *process, u64 apid);
+void xpmem_permit_destroy(struct xpmem_permit *permit);
+struct xpmem_permit *xpmem_permit_get(struct xpmem_process *process, u64 apid);
+void xpmem_permit_put(struct xpmem_permit *permit);
+
+/* --- attach.c ---------------------------------------------------------- */
+
+/**
+ * struct xpmem_attachment - one mapping of (part of) a segment
+ * @ref:    one per VMA (an munmap in the middle makes two), one for attach()
+ * @node:   in its permit's list
+ * @permit: what it was made with; a reference
+ * @failed: a fault that had to drop its lock before it failed; the same task's
+ *          next fault at the same page delivers it; protected by permit->lock
+ * @work:   ends it, once the last VMA is closed
+ */
+struct xpmem_attachment {
+	struct kref ref;
+	struct list_head node;
+	struct xpmem_permit *permit;
+	struct {
+		const struct task_struct *task;
+		unsigned long addr;
+		vm_fault_t ret;
+	} failed;
+	struct work_struct work;
+};
+
+int xpmem_attachment_create(struct xpmem_permit *permit, u64 offset,
+			    size_t size, unsigned long vaddr,
+			    unsigned long *at);
+int xpmem_attachment_detach(unsigned long vaddr);
+void xpmem_attachment_detach_all(struct xpmem_permit *permit);
+int xpmem_attach_init(void);
+void xpmem_attach_exit(void);
+struct inode *xpmem_inode_create(void);
+
+/* --- fault.c, map.c ---------------------------------------------------- */
+
+/* What a page lookup says of one page: a frame number and these. */
+#define XPMEM_PAGE_VALID 0x1ul
+#define XPMEM_PAGE_WRITE 0x2ul
+#define XPMEM_PAGE_SHIFT 2
+
+/**
+ * struct xpmem_span - consecutive pages of an attachment, found or to be found
+ * @addr:   first address in the importer
+ * @index:  its page number in the segment
+ * @count:  pages
+ * @target: which of them was touched
+ * @pages:  frame << XPMEM_PAGE_SHIFT | XPMEM_PAGE_*, or 0
+ */
+struct xpmem_span {
+	unsigned long addr;
+	unsigned long index;
+	unsigned int count;
+	unsigned int target;
+	unsigned long *pages;
+};
+
+void xpmem_span_around(struct xpmem_span *span, const struct vm_fault *vmf);
+int xpmem_span_populate(const struct xpmem_span *span,
+			struct vm_area_struct *vma);
+int xpmem_span_map(const struct xpmem_span *span, struct vm_area_struct *vma);
+
+vm_fault_t xpmem_fault_local(struct vm_fault *vmf,
+			     struct xpmem_attachment *att, bool write);
+vm_fault_t xpmem_fault_remote(struct vm_fault *vmf,
+			      struct xpmem_attachment *att, bool write);
+vm_fault_t xpmem_fault_error(int err);
+void xpmem_attachment_fail(struct xpmem_attachment *att, unsigned long addr,
+			   vm_fault_t ret);
+void xpmem_attachment_get(struct xpmem_attachment *att);
+void xpmem_attachment_put(struct xpmem_attachment *att);
+
+/* lookup.c */
+int xpmem_lookup(struct xpmem_segment *seg, unsigned long addr,
+		 unsigned int count, unsigned int target, bool write,
+		 unsigned long *pages);
+int xpmem_lookup_fault_in(struct mm_struct *mm, unsigned long addr, bool write);
+
+/* --- export.c: the home ------------------------------------------------ */
+
+/**
+ * struct xpmem_place - an address at which a folio is exported
+ * @seg:  the segment; a reference
+ * @base: page number in @seg that the folio's first page has (below 0 when
+ *        only the folio's end lies in the segment)
+ * @next: further places of the same folio
+ */
+struct xpmem_place {
+	struct xpmem_segment *seg;
+	long base;
+	struct xpmem_place *next;
+};
+
+/* xpmem_entry_state.flags */
+#define XPMEM_EXPORT_QUEUED 0x1 /* on the home's queue of revokes */
+#define XPMEM_EXPORT_DEAD   0x2 /* released while queued; freed by the queue */
+#define XPMEM_EXPORT_TRY    0x4 /* reclaim asked for it */
+#define XPMEM_EXPORT_YOUNG  0x8 /* granted since ->age_page() last asked */
+
+/**
+ * struct xpmem_export - the export entry of one folio; 64 bytes
+ * @state: who holds it, and how far a revocation has come
+ * @folio: the folio; one reference, given back when nobody holds it
+ * @queue: next on the home's queue of revokes
+ * @place: where it is exported
+ *
+ * All of it is protected by the home's lock.
+ */
+struct xpmem_export {
+	struct xpmem_entry_state state;
+	struct folio *folio;
+	struct xpmem_export *queue;
+	struct xpmem_place place;
+};
+
+/**
+ * struct xpmem_home - everything this partition has exported to others
+ * @lock:     protects all of it, each export entry, each segment's places and
+ *            remote words, each session's queue order; innermost but for the
+ *            sessions' tx_lock; never held while sleeping
+ * @exports:  frame number of a folio's first page to export entry: the driver
+ *            rmap
+ * @queue:    entries with revokes to be sent, in the order of decision
+ * @tail:     where the next one goes
+ * @seq:      number of the last revoke message
+ * @lost:     slots whose session was lost and that nobody fenced
+ * @sessions: by slot
+ * @wait:     woken whenever a revocation ended
+ * @work:     turns @queue into messages
+ */
+struct xpmem_home {
+	spinlock_t lock;
+	struct xarray exports;
+	struct xpmem_export *queue;
+	struct xpmem_export **tail;
+	u64 seq;
+	u64 lost;
+	struct xpmem_session *sessions[XPMEM_SLOTS];
+	wait_queue_head_t wait;
+	struct work_struct work;
+};
+
+extern struct xpmem_home xpmem_home;
+
+/* seg->remote: what a slot may do, and how often it let go of everything. */
+#define XPMEM_REMOTE_READ  0x1ul
+#define XPMEM_REMOTE_WRITE 0x2ul
+#define XPMEM_REMOTE_GEN   0x4ul
+
+int xpmem_export_init(void);
+void xpmem_export_exit(void);
+void xpmem_export_fetch(struct xpmem_session *session,
+			const struct xpmem_wire_fetch *msg);
+void xpmem_export_free(struct xpmem_export *e);
+
+/**
+ * struct xpmem_reaped - what left the home's tables and must be given back
+ * @entries: released export entries, chained by ->queue
+ * @places:  places that were taken off living entries
+ * @wake:    a revocation ended
+ *
+ * Filled under the home's lock, emptied by xpmem_reap() outside of it.
+ */
+struct xpmem_reaped {
+	struct xpmem_export *entries;
+	struct xpmem_place *places;
+	bool wake;
+};
+
+/* --- revoke.c ---------------------------------------------------------- */
+
+void xpmem_segment_forget(unsigned int slot);
+int xpmem_revoke_init(void);
+void xpmem_revoke_exit(void);
+bool xpmem_revoke_range(struct xpmem_segment *seg, unsigned long first,
+			unsigned long last, bool wait);
+void xpmem_revoke_slot(unsigned int slot);
+void xpmem_revoke_kick(void);
+void xpmem_dispatch(struct work_struct *work);
+void xpmem_revoke_enqueue_locked(struct xpmem_export *e);
+
+/* --- ack.c ------------------------------------------------------------- */
+
+bool xpmem_ack_recv(struct xpmem_session *session, u64 seq);
+
+/* --- reap.c ------------------------------------------------------------ */
+
+void xpmem_reap_event_locked(struct xpmem_export *e, enum xpmem_entry_event ev,
+			     const struct xpmem_entry_arg *arg,
+			     struct xpmem_reaped *reaped);
+void xpmem_reap_entry_locked(struct xpmem_export *e,
+			     struct xpmem_reaped *reaped);
+void xpmem_reap_unplace_locked(struct xpmem_export *e,
+			       struct xpmem_segment *seg,
+			       struct xpmem_reaped *reaped);
+void xpmem_reap(struct xpmem_reaped *reaped);
+u64 xpmem_reap_slot(unsigned int slot, enum xpmem_entry_event ev);
+void xpmem_reap_put(struct xpmem_session *session, u64 segid);
+u64 xpmem_reap_held(unsigned int slot);
+
+/* --- session.c --------------------------------------------------------- */
+
+struct xpmem_session_params {
+	u16 partid;
+	u32 fd;
+	u64 epoch;
+	u32 version;
+	u32 page_size;
+	u32 fabric;
+	char window[32];
+	u8 boot_id[16];
+	u32 heartbeat_ms;
+	u32 deadline_ms;
+};
+
+struct xpmem_session_info {
+	u16 partid;
+	u32 state;
+	u64 epoch;
+	u64 granted;
+	u64 revoked;
+	u64 acked;
+	u64 quarantine;
+	u64 wait_median_us;
+	u64 wait_max_us;
+	u64 deadlines_missed;
+	char reason[64];
+};
+
+/**
+ * struct xpmem_window - another partition's memory in our physical addresses
+ * @pdev:   the device whose BAR it is; a reference
+ * @map:    kernel mapping; reserves the memory type
+ * @pfn:    frame number of its start here
+ * @frames: its length; a frame of the home at or above it cannot be reached
+ */
+struct xpmem_window {
+	struct pci_dev *pdev;
+	void *map;
+	unsigned long pfn;
+	unsigned long frames;
+};
+
+int xpmem_window_open(struct xpmem_window *window, const char *name,
+		      struct netlink_ext_ack *extack);
+void xpmem_window_close(struct xpmem_window *window);
+
+/**
+ * struct xpmem_message - one message on its way out
+ * @node:   in the session's queue; empty when not queued
+ * @size:   of @header and the payload behind it, bytes
+ * @owned:  kfree() it when sent; else it is part of something larger
+ * @queued: waits to be sent; protected by the session's tx_lock
+ * @header: as on the wire
+ */
+struct xpmem_message {
+	struct list_head node;
+	u32 size;
+	bool owned;
+	bool queued;
+	struct xpmem_wire_header *header;
+};
+
+/**
+ * struct xpmem_revoke - one revoke message and what it was about
+ * @message: the message; not owned
+ * @seq:     its number
+ * @since:   when it was queued, ktime_get_boottime_ns()
+ * @count:   valid members of @pfn
+ * @pfn:     frame numbers of the folios it asks for
+ * @header:  as on the wire, followed by
+ * @body:    and its runs
+ */
+struct xpmem_revoke {
+	struct xpmem_message message;
+	u64 seq;
+	u64 since;
+	unsigned int count;
+	unsigned int nruns;
+	unsigned long pfn[XPMEM_WIRE_PAGES];
+	struct xpmem_wire_header header;
+	struct xpmem_wire_revoke body;
+	struct xpmem_wire_revoke_run runs[XPMEM_WIRE_PAGES];
+};
+
+struct xpmem_ack {
+	struct xpmem_message message;
+	struct xpmem_wire_header header;
+	struct xpmem_wire_ack body;
+};
+
+struct xpmem_ping {
+	struct xpmem_message message;
+	struct xpmem_wire_header header;
+	struct xpmem_wire_ping body;
+};
+
+/**
+ * struct xpmem_session - one authenticated connection to another partition
+ * @ref:      one for the home's table, one per import, one per fetch served
+ * @partid:   the other side
+ * @slot:     its bit in every export entry
+ * @phase:    enum xpmem_peer_phase; written under the home's lock
+ * @epoch:    in every message
+ * @failing:  it is ending; written once, under @tx_lock
+ * @closing:  no more grants; under the home's lock
+ * @orderly:  the other side, or we, let go of everything before the end
+ * @settled:  what its partition held is in quarantine; under the home's lock
+ * @started:  its slot is taken: messages may be received
+ * @reason:   why it ended; constant string, written once
+ * @sock:     ours alone since the daemon handed it over
+ * @window:   the other side's memory
+ * @rx:       the thread that receives and carries out
+ * @rx_buf:   its payload buffer
+ * @heard:    when the last message came, ktime_get_boottime_ns()
+ * @tx_lock:  protects @tx_queue and queued flags
+ * @tx_queue: messages to send, in order
+ * @tx_work:  sends them
+ * @revokes:  ring of revoke messages, oldest at @revoke_tail; home's lock
+ * @acks:     messages for acknowledgements
+ * @imports_lock: serialises making images; not taken on the revoke path
+ * @imports:  segid to import; its own lock
+ * @requests: number to xpmem_request; its own lock
+ * @down:     the work that ends the session; queued once
+ */
+struct xpmem_session {
+	struct kref ref;
+	u16 partid;
+	u8 slot;
+	u8 phase;
+	u64 epoch;
+	u8 boot_id[16];
+	u32 heartbeat_ms;
+	u32 deadline_ms;
+	bool failing;
+	bool closing;
+	bool orderly;
+	bool settled;
+	struct completion started;
+	const char *reason;
+	struct socket *sock;
+	struct xpmem_window window;
+	struct task_struct *rx;
+	void *rx_buf;
+	u64 heard;
+	spinlock_t tx_lock;
+	struct list_head tx_queue;
+	struct work_struct tx_work;
+	struct delayed_work beat_work;
+	struct work_struct down_work;
+	struct xpmem_revoke *revokes;
+	unsigned int revoke_head;
+	unsigned int revoke_tail;
+	struct xpmem_ack acks[XPMEM_ACKS];
+	unsigned int ack_next;
+	struct xpmem_ping ping;
+	struct mutex imports_lock;
+	struct xarray imports;
+	struct xarray requests;
+	u32 request_next;
+	atomic64_t granted;
+	atomic64_t revoked;
+	atomic64_t acked;
+	atomic64_t missed;
+	struct xpmem_waits waits;
+};
+
+/**
+ * struct xpmem_request - a get that waits for its reply
+ */
+struct xpmem_request {
+	struct completion done;
+	u32 status;
+	u32 access;
+	u64 pages;
+};
+
+int xpmem_session_init(void);
+void xpmem_session_exit(void);
+int xpmem_session_create(const struct xpmem_session_params *params,
+			 struct netlink_ext_ack *extack);
+int xpmem_session_close(u16 partid);
+int xpmem_session_fence(u16 partid, u64 *pages);
+int xpmem_session_info_next(u32 *cursor, struct xpmem_session_info *info);
+struct xpmem_session *xpmem_session_get_up(u16 partid);
+void xpmem_session_put(struct xpmem_session *session);
+void xpmem_session_fail(struct xpmem_session *session, const char *reason);
+extern struct workqueue_struct *xpmem_session_wq;
+
+/* --- ask.c --------------------------------------------------------------- */
+
+int xpmem_session_ask(struct xpmem_session *session, u64 segid, bool write,
+		      u64 *pages);
+void xpmem_session_get_recv(struct xpmem_session *session,
+			    const struct xpmem_wire_get *msg);
+void xpmem_session_reply_recv(struct xpmem_session *session,
+			      const struct xpmem_wire_get_reply *msg);
+
+/* --- socket.c ---------------------------------------------------------- */
+
+int xpmem_socket_adopt(struct xpmem_session *session, int fd,
+		       struct netlink_ext_ack *extack);
+int xpmem_socket_start(struct xpmem_session *session);
+void xpmem_socket_stop(struct xpmem_session *session);
+void xpmem_socket_release(struct xpmem_session *session);
+struct xpmem_message *xpmem_message_alloc(u16 type, u32 length, gfp_t gfp);
+void *xpmem_message_payload(struct xpmem_message *message);
+void xpmem_message_init(struct xpmem_message *message,
+			struct xpmem_wire_header *header, u16 type, u32 length);
+void xpmem_message_trim(struct xpmem_message *message, u32 length);
+bool xpmem_socket_send(struct xpmem_session *session,
+		       struct xpmem_message *message);
+void xpmem_socket_send_ping(struct xpmem_session *session);
+bool xpmem_socket_send_ack(struct xpmem_session *session, u64 seq);
+
+/* --- import.c, fetch.c -------------------------------------------------- */
+
+/**
+ * struct xpmem_import - what this partition holds of a segment elsewhere
+ * @ref:     one per permit, one per fetch, one per fault that waits
+ * @session: to its home; a reference
+ * @segid:   its name
+ * @pages:   its length
+ * @inode:   its i_mmap holds the attachments
+ * @lock:    readers map frames, the writer changes @frames
+ * @frames:  page number to xpmem_page word, or to an error for the next fault;
+ *           protected by @lock
+ * @lost:    the session ended: every touch is SIGBUS; written under @lock
+ * @fetch_lock: protects @fetches
+ * @fetches: asked and not yet answered
+ * @nr_attachments: when the last is gone, so are the frames
+ */
+struct xpmem_import {
+	struct kref ref;
+	struct xpmem_session *session;
+	u64 segid;
+	unsigned long pages;
+	struct inode *inode;
+	struct rw_semaphore lock;
+	struct xarray frames;
+	bool lost;
+	spinlock_t fetch_lock;
+	struct list_head fetches;
+	atomic_t nr_attachments;
+};
+
+/**
+ * struct xpmem_fetch - a request for pages, and everybody who waits for it
+ */
+struct xpmem_fetch {
+	struct kref ref;
+	struct list_head node;
+	u64 req;
+	unsigned long start;
+	unsigned long target;
+	unsigned int count;
+	bool write;
+	struct completion done;
+	int error;
+	unsigned int retry_ms;
+};
+
+struct xpmem_import *xpmem_import_open(u64 segid, bool write);
+void xpmem_import_get(struct xpmem_import *imp);
+void xpmem_import_put(struct xpmem_import *imp);
+struct xpmem_import *xpmem_import_find(struct xpmem_session *session,
+				       u64 segid);
+void xpmem_import_idle(struct xpmem_import *imp);
+void xpmem_import_lose_all(struct xpmem_session *session);
+bool xpmem_import_revoke(struct xpmem_session *session,
+			 const struct xpmem_wire_revoke_run *run);
+int xpmem_fetch_wait(struct xpmem_import *imp, unsigned long start,
+		     unsigned int count, unsigned long target, bool write);
+const char *xpmem_fetch_grant(struct xpmem_session *session,
+			      const struct xpmem_wire_grant *msg);
+void xpmem_fetch_cancel_all(struct xpmem_import *imp, int error);
+
+/* --- netlink.c --------------------------------------------------------- */
+
+int xpmem_netlink_init(void);
+void xpmem_netlink_exit(void);
+void xpmem_netlink_session_event(u16 partid, u32 state, u64 epoch,
+				 const char *reason);
+
+#endif
