@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A partition that does not keep to the protocol. The test is its peer: each
+ * partition opens sessions to itself under the id of one that does not exist,
+ * and sends what it should not. The session ends with a named reason, and
+ * nothing else happens.
+ */
+#include "xt-netlink.h"
+#include "xt.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <linux/xpmem_netlink.h>
+
+#define EVENT_MS 60000
+
+/* The wire format, written out once more on purpose. */
+enum { GET = 1, GET_REPLY, PUT, FETCH, GRANT, REVOKE, ACK, PING, BYE };
+enum { OK = 1, NOENT = 2 };
+
+struct header {
+	uint16_t type;
+	uint16_t flags;
+	uint32_t length;
+	uint64_t epoch;
+	uint64_t seq;
+};
+
+static struct xt_nl nl, events;
+static struct xt_session params;
+static int our_end;
+
+static void open_session(void)
+{
+	int ends[2], error;
+
+	xt_tcp_pair(ends);
+	params.fd = ends[0];
+	params.epoch++;
+	error = xt_session_add(&nl, &params);
+	xt_need(!error, "session-add: errno %d: %s", error, nl.message);
+	/* As the daemon does: the kernel has it now. */
+	close(ends[0]);
+	our_end = ends[1];
+}
+
+static void put(const void *data, size_t len)
+{
+	if (send(our_end, data, len, MSG_NOSIGNAL) != (ssize_t)len)
+		xt_note("the session ended while we sent");
+}
+
+static struct header header(int type, uint32_t length)
+{
+	struct header h = {
+		.type = htole16(type),
+		.length = htole32(length),
+		.epoch = htole64(params.epoch),
+		.seq = htole64(type == REVOKE),
+	};
+
+	return h;
+}
+
+static void message(int type, const void *payload, uint32_t length)
+{
+	struct header h = header(type, length);
+
+	put(&h, sizeof(h));
+	put(payload, length);
+}
+
+/* The next message that is no ping, into @payload; its type, or 0 at the end. */
+static int receive(void *payload, size_t size)
+{
+	struct header h;
+
+	do {
+		if (recv(our_end, &h, sizeof(h), MSG_WAITALL) != sizeof(h))
+			return 0;
+		if (h.length > size)
+			return -1;
+		if (h.length && recv(our_end, payload, h.length, MSG_WAITALL) !=
+				h.length)
+			return 0;
+	} while (h.type == PING);
+	return h.type;
+}
+
+/* The reason with which our session ended. */
+static const char *reason(void)
+{
+	static char text[XPMEM_REASON_MAX + 1];
+	const struct nlattr *state, *attr;
+	uint16_t partid;
+
+	for (;;) {
+		state = xt_nl_event(&events, EVENT_MS);
+		xt_need(state != NULL, "an event of the session");
+		attr = xt_nl_attr(&events, XPMEM_A_PARTID);
+		partid = *(const uint16_t *)xt_nl_data(attr);
+		if (partid == params.partid &&
+		    *(const uint32_t *)xt_nl_data(state) ==
+		    XPMEM_SESSION_STATE_LOST)
+			break;
+	}
+	attr = xt_nl_attr(&events, XPMEM_A_REASON);
+	snprintf(text, sizeof(text), "%s",
+		 attr ? (const char *)xt_nl_data(attr) : "");
+	return text;
+}
+
+static void ends_with(const char *what, const char *want)
+{
+	const char *why = reason();
+
+	xt_ok(strstr(why, want) != NULL, "%s: ended, \"%s\"", what, why);
+	close(our_end);
+}
+
+static void wrong_headers(void)
+{
+	static const struct {
+		const char *what, *want;
+		uint16_t type, flags;
+		uint32_t length;
+		uint64_t epoch, seq;	/* added to the right ones */
+	} cases[] = {
+		{ "type 0", "type zero", 0, 0, 0, 0, 0 },
+		{ "type 10", "unknown type", 10, 0, 0, 0, 0 },
+		{ "type 65535", "unknown type", 65535, 0, 0, 0, 0 },
+		{ "flags", "flags", BYE, 1, 0, 0, 0 },
+		{ "the epoch before", "epoch", BYE, 0, 0, -1, 0 },
+		{ "the epoch after", "epoch", BYE, 0, 0, 1, 0 },
+		{ "a sequence number", "sequence", PING, 0, 8, 0, 5 },
+		{ "a revoke without one", "sequence", REVOKE, 0, 32, 0, -1 },
+		{ "a ping without payload", "too short", PING, 0, 0, 0, 0 },
+		{ "a ping with too much", "too long", PING, 0, 9, 0, 0 },
+		{ "a bye with payload", "too long", BYE, 0, 1, 0, 0 },
+		{ "4 GiB", "too long", GET, 0, 0xffffffff, 0, 0 },
+		{ "a grant of 4 GiB", "run", GRANT, 0, 0xffffffff, 0, 0 },
+		{ "part of a run", "part of a run", REVOKE, 0, 9, 0, 0 },
+		{ "513 runs", "too many runs", REVOKE, 0, 8 + 513 * 24, 0, 0 },
+		{ "all ones", "unknown type", 0xffff, 0xffff, 0xffffffff, -1,
+		  -1 },
+	};
+
+	xt_case("headers");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct header h;
+
+		open_session();
+		h = header(cases[i].type, cases[i].length);
+		h.flags = htole16(cases[i].flags);
+		h.epoch = htole64(params.epoch + cases[i].epoch);
+		h.seq = htole64(le64toh(h.seq) + cases[i].seq);
+		put(&h, sizeof(h));
+		ends_with(cases[i].what, cases[i].want);
+	}
+}
+
+static void wrong_payloads(void)
+{
+	static const uint64_t zeros[16];
+	/* req, segid, uid|gid, access|ngroups, groups */
+	static const uint64_t get_access[12] = { 1, 1ULL << 48, 0, 7 };
+	static const uint64_t get_groups[12] = { 1, 1ULL << 48, 0,
+						 17ULL << 32 | 1 };
+	/* req, segid, start, target, access|count */
+	static const uint64_t fetch_none[5] = { 1, 1, 0, 0, 1ULL << 32 };
+	static const uint64_t fetch_many[5] = { 1, 1, 0, 0, 1ULL << 32 | 513 };
+	static const uint64_t fetch_far[5] = { 1, 1, ~0ULL, ~0ULL,
+					       1ULL << 32 | 1 };
+	static const uint64_t fetch_off[5] = { 1, 1, 0, 9, 1ULL << 32 | 1 };
+	/* req, segid, retry|status, reserved|nruns, runs */
+	static const uint64_t grant_unasked[4 + 3] = {
+		77, 1, OK, 1, 0, 5, 1ULL << 32 | 1 };
+	static const uint64_t grant_count[4 + 3] = {
+		1, 1, OK, 2, 0, 5, 1ULL << 32 | 1 };
+	static const uint64_t revoke_zero[1 + 3] = { 1, 0, 0, 1 };
+	static const uint64_t revoke_far[1 + 3] = { 1, 1, ~0ULL, 1 };
+	static const uint64_t ack_none[1] = { 77 };
+	static const struct {
+		const char *what, *want;
+		int type;
+		const void *payload;
+		uint32_t length;
+	} cases[] = {
+		{ "get of zeros", "zero id", GET, zeros, 96 },
+		{ "get with access 7", "access", GET, get_access, 96 },
+		{ "get with 17 groups", "groups", GET, get_groups, 96 },
+		{ "get reply of zeros", "zero id", GET_REPLY, zeros, 24 },
+		{ "put of zero", "zero id", PUT, zeros, 8 },
+		{ "fetch of zeros", "zero id", FETCH, zeros, 40 },
+		{ "fetch of no page", "impossible", FETCH, fetch_none, 40 },
+		{ "fetch of 513 pages", "impossible", FETCH, fetch_many, 40 },
+		{ "fetch at the end", "impossible", FETCH, fetch_far, 40 },
+		{ "fetch beside its target", "target", FETCH, fetch_off, 40 },
+		{ "grant of zeros", "zero id", GRANT, zeros, 32 },
+		{ "grant with a wrong count", "count", GRANT, grant_count, 56 },
+		{ "grant that nobody asked for", "", GRANT, grant_unasked, 56 },
+		{ "revoke of zeros", "count", REVOKE, zeros, 32 },
+		{ "revoke of segment 0", "unknown", REVOKE, revoke_zero, 32 },
+		{ "revoke at the end", "impossible", REVOKE, revoke_far, 32 },
+		{ "ack of nothing", "nothing", ACK, zeros, 8 },
+		{ "ack of what was not sent", "out of turn", ACK, ack_none, 8 },
+		{ "ping of zero", "zero", PING, zeros, 8 },
+	};
+
+	xt_case("payloads");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		open_session();
+		message(cases[i].type, cases[i].payload, cases[i].length);
+		/* Not everything ends a session; this does. */
+		if (!cases[i].want[0])
+			message(0, NULL, 0);
+		ends_with(cases[i].what, cases[i].want);
+	}
+}
+
+static void cut_short(void)
+{
+	struct header h;
+
+	xt_case("cut short");
+	open_session();
+	close(our_end);
+	ends_with("nothing but a connection", "connection lost");
+	open_session();
+	h = header(PING, 8);
+	put(&h, 5);
+	close(our_end);
+	ends_with("part of a header", "connection lost");
+	open_session();
+	h = header(GRANT, 56);
+	put(&h, sizeof(h));
+	put(&h, 20);
+	close(our_end);
+	ends_with("part of a payload", "connection lost");
+	our_end = -1;
+
+	params.heartbeat_ms = 50;
+	params.deadline_ms = 500;
+	open_session();
+	ends_with("silence", "silent");
+	params.heartbeat_ms = 1000;
+	params.deadline_ms = 30000;
+	open_session();
+	message(BYE, NULL, 0);
+	ends_with("bye", "closed by the other");
+}
+
+/* Questions about what does not exist are answered. */
+static void no_such_segment(void)
+{
+	const uint64_t segid = (uint64_t)xt_me << 48 | 0x123456;
+	uint64_t get[12] = { 5, segid, 0, 3 };
+	uint64_t fetch[5] = { 6, segid, 0, 0, 3ULL << 32 | 1 };
+	uint64_t put_it[1] = { segid };
+	uint64_t revoke[4] = { 1, segid, 0, 1 };
+	uint64_t answer[16];
+
+	xt_case("no such segment");
+	open_session();
+	message(GET, get, sizeof(get));
+	xt_ok(receive(answer, sizeof(answer)) == GET_REPLY && answer[0] == 5 &&
+	      (uint32_t)answer[2] == NOENT, "a get is answered: there is none");
+	message(FETCH, fetch, sizeof(fetch));
+	xt_ok(receive(answer, sizeof(answer)) == GRANT && answer[0] == 6 &&
+	      (uint32_t)answer[2] == NOENT,
+	      "a fetch is answered: there is none");
+	message(PUT, put_it, sizeof(put_it));
+	message(REVOKE, revoke, sizeof(revoke));
+	xt_ok(receive(answer, sizeof(answer)) == ACK && answer[0] == 1,
+	      "a revoke is acknowledged");
+	message(GET, get, sizeof(get));
+	xt_ok(receive(answer, sizeof(answer)) == GET_REPLY,
+	      "the session goes on");
+	message(BYE, NULL, 0);
+	ends_with("bye", "closed by the other");
+}
+
+/* A segment that the other side was not given is as good as none. */
+static void not_permitted(void)
+{
+	void *mem = xt_map(xt_page);
+	xpmem_segid_t segid = xt_export(mem, xt_page, 0600);
+	uint64_t fetch[5] = { 6, segid, 0, 0, 3ULL << 32 | 1 };
+	uint64_t get[12] = { 5, segid, 1000ULL << 32 | 1000, 3 };
+	uint64_t answer[16] = { 0 };
+
+	xt_case("not permitted");
+	*(volatile char *)mem = 1;
+	open_session();
+	message(FETCH, fetch, sizeof(fetch));
+	xt_ok(receive(answer, sizeof(answer)) == GRANT &&
+	      (uint32_t)answer[2] != OK, "a fetch without a get is refused");
+	message(GET, get, sizeof(get));
+	xt_ok(receive(answer, sizeof(answer)) == GET_REPLY &&
+	      (uint32_t)answer[2] != OK, "a get by uid 1000 is refused");
+	message(FETCH, fetch, sizeof(fetch));
+	xt_ok(receive(answer, sizeof(answer)) == GRANT &&
+	      (uint32_t)answer[2] != OK, "a fetch after that too");
+	xt_ok(xt_stat("exported") == 0, "nothing is exported");
+	message(BYE, NULL, 0);
+	ends_with("bye", "closed by the other");
+	xt_ok(!xpmem_remove(segid), "xpmem_remove");
+}
+
+/* An importer that is granted a page and never acknowledges. */
+static void never_acks(void)
+{
+	char *mem = xt_map(xt_page);
+	xpmem_segid_t segid = xt_export(mem, xt_page, 0600);
+	uint64_t fetch[5] = { 6, segid, 0, 0, 3ULL << 32 | 1 };
+	uint64_t get[12] = { 5, segid, 0, 3 };
+	uint64_t answer[16] = { 0 };
+	uint16_t partid = params.partid;
+	long long start;
+
+	xt_case("never acks");
+	*(volatile char *)mem = 1;
+	params.heartbeat_ms = 200;
+	params.deadline_ms = 2000;
+	open_session();
+	message(GET, get, sizeof(get));
+	xt_ok(receive(answer, sizeof(answer)) == GET_REPLY &&
+	      (uint32_t)answer[2] == OK, "a get by root is permitted");
+	message(FETCH, fetch, sizeof(fetch));
+	xt_ok(receive(answer, sizeof(answer)) == GRANT &&
+	      (uint32_t)answer[2] == OK, "a fetch is granted");
+	xt_ok(xt_stat("exported") == 1, "the page is exported");
+	start = xt_ms();
+	munmap(mem, xt_page);
+	xt_ok(xt_ms() - start < 20000, "munmap waited for the deadline, %lld ms",
+	      xt_ms() - start);
+	ends_with("an importer that does not acknowledge", "");
+	xt_ok(xt_stat("quarantine") == 1, "the page is in quarantine");
+	xt_nl_begin(&nl, XPMEM_CMD_FENCE, 0);
+	xt_nl_put(&nl, XPMEM_A_PARTID, &partid, sizeof(partid));
+	xt_ok(!xt_nl_call(&nl, NULL), "fence");
+	xt_ok(xt_stat("quarantine") == 0, "then it is not");
+	xt_ok(!xpmem_remove(segid), "xpmem_remove");
+	params.heartbeat_ms = 1000;
+	params.deadline_ms = 30000;
+}
+
+/* Noise, the same each time. */
+static void noise(void)
+{
+	unsigned char bytes[256];
+
+	xt_case("noise");
+	srandom(4711 + xt_me);
+	for (int i = 0; i < 50; i++) {
+		struct header h;
+
+		for (size_t j = 0; j < sizeof(bytes); j++)
+			bytes[j] = random();
+		open_session();
+		/* A right header at first, so that payloads are looked at. */
+		if (i % 2) {
+			static const int sizes[] = { 0, 96, 24, 8, 40, 56, 32,
+						     8, 8 };
+			int type = 1 + i / 2 % 8;
+
+			h = header(type, sizes[type]);
+			put(&h, sizeof(h));
+			put(bytes, sizes[type]);
+		}
+		put(bytes, sizeof(bytes));
+		shutdown(our_end, SHUT_WR);
+		xt_need(reason()[0], "noise %d: the session ends", i);
+		close(our_end);
+	}
+	xt_ok(true, "50 sessions of noise ended");
+}
+
+int main(void)
+{
+	xt_start("rawsession");
+	xt_nl_open(&nl);
+	xt_nl_open(&events);
+	xt_nl_listen(&events);
+	xt_session_good(&params);
+	wrong_headers();
+	wrong_payloads();
+	cut_short();
+	no_such_segment();
+	not_permitted();
+	never_acks();
+	noise();
+	xt_nothing_left("at the end");
+	return xt_finish();
+}
