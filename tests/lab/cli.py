@@ -47,11 +47,15 @@ def parser():
     run.add_argument("--timeout", type=float, default=300, metavar="S",
                      help="for the command (300)")
     run.add_argument("--module", metavar="none|PATH", help="no module, or another xpmem.ko")
-    run.add_argument("--net", default="", metavar="delay=20ms,loss=1%%",
+    run.add_argument("--net", default="", metavar="delay=20ms,loss=1%",
                      help="what each link does to packets (tc netem)")
-    sub = subs.add_parser("shell", help="a shell on a partition of the running lab")
+    which = Parser(add_help=False)
+    which.add_argument("--run", metavar="run-PID", help="which run, if not the newest")
+    sub = subs.add_parser("shell", parents=[which],
+                          help="a shell on a partition of the running lab")
     sub.add_argument("id", type=int)
-    sub = subs.add_parser("ctl", help="act on partitions of the running lab")
+    sub = subs.add_parser("ctl", parents=[which],
+                          help="act on partitions of the running lab")
     sub.add_argument("action", metavar="|".join(control.VERBS))
     sub.add_argument("ids", nargs="*", metavar="ID")
     subs.add_parser("kernels", help="what is cached")
@@ -85,8 +89,8 @@ def dispatch(argv):
     if args.verb == "kernel":
         print(kernels.kernel(args.flavour))
         return 0
-    return {"shell": lambda: shell.main(args.id),
-            "ctl": lambda: control.main(args.action, args.ids),
+    return {"shell": lambda: shell.main(args.id, args.run),
+            "ctl": lambda: control.main(args.action, args.ids, args.run),
             "kernels": listing, "clean": clean}[args.verb]()
 
 

@@ -94,7 +94,7 @@ class Control:
             os.unlink(path)
 
 
-def ask(words):
+def ask(words, run):
     """The caller's side, on the host or in a partition."""
     line = " ".join(words) + "\n"
     if os.path.exists(INSIDE_PORT):
@@ -107,7 +107,7 @@ def ask(words):
                     answer += port.read(4096)
         return answer.decode().strip()
     try:
-        with unix_socket(rundir.running(), "ctl", connect=True) as sock:
+        with unix_socket(rundir.running(run), "ctl", connect=True) as sock:
             sock.settimeout(60)
             sock.sendall(line.encode())
             with sock.makefile("r") as stream:
@@ -116,12 +116,12 @@ def ask(words):
         raise LabError(f"the running lab does not answer: {error}") from error
 
 
-def main(verb, targets):
+def main(verb, targets, run):
     if verb not in VERBS:
         raise UsageError(f"ctl: {verb!r} is not one of {' '.join(VERBS)}")
     if not targets:
         raise UsageError(f"ctl {verb}: which partition?")
-    answer = ask([verb, *targets])
+    answer = ask([verb, *targets], run)
     if answer != "ok":
         raise LabError(answer or "no answer")
     return 0

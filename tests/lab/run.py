@@ -15,8 +15,8 @@ from control import Control
 from initramfs import write_initramfs
 from partition import Partition, memory
 
-BOOT_DEADLINE = 90
-DOWN_DEADLINE = 90
+DEADLINE = 60           # of boot and of tear-down, and more for each partition
+DEADLINE_EACH = 20
 DUMP_TIME = 2           # the answer has no end mark
 CHANNELS = ("console", "control", "output", "ctl", "qmp")
 
@@ -106,6 +106,10 @@ class Run:
                 handler, details = key.data
                 if key.fileobj in self.selector.get_map():
                     handler(*details)
+
+    @property
+    def deadline(self):
+        return (DEADLINE + DEADLINE_EACH * self.config.nodes) * self.config.patience
 
     def all(self, *states):
         return all(g.state in states or g.expected_end for g in self.guests.values())
@@ -234,7 +238,7 @@ class Run:
         config = self.config
         began = time.monotonic()
         try:
-            self.until(lambda: self.all("ready"), BOOT_DEADLINE * config.patience)
+            self.until(lambda: self.all("ready"), self.deadline)
         except Deadline:
             return self.late("boot and join", EXIT_LAB)
         say(f"ready after {time.monotonic() - began:.1f} s")
@@ -256,7 +260,7 @@ class Run:
                 self.tell(guest, "end")
         try:
             self.until(lambda: all(g.state == "gone" for g in self.guests.values()),
-                       DOWN_DEADLINE * self.config.patience)
+                       self.deadline)
         except Deadline:
             return self.late("shut down", status or EXIT_LAB)
         return status

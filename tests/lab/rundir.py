@@ -41,11 +41,12 @@ def alive(path):
     return start_time(pid) == started
 
 
-def running():
-    """The newest run that is alive."""
-    live = [path for path in runs() if alive(path)]
+def running(name=None):
+    """The newest run that is alive, or the one that is named (run-PID)."""
+    live = [path for path in runs()
+            if alive(path) and name in (None, os.path.basename(path))]
     if not live:
-        raise LabError("no lab is running")
+        raise LabError(f"{name or 'no lab'} is {'not ' if name else ''}running")
     return live[-1]
 
 

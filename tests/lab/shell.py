@@ -12,8 +12,8 @@ from common import LabError, unix_socket
 LEAVE = b"\x1d"     # ctrl-]
 
 
-def main(ident):
-    run = rundir.running()
+def main(ident, run):
+    run = rundir.running(run)
     try:
         sock = unix_socket(run, f"shell-{ident}", connect=True)
     except OSError as error:
