@@ -17,19 +17,22 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#define GROUP		"exporter"
-#define LIMIT_MS	60000
-#define SAMPLE_NS	250000000
+#define GROUP "exporter"
+#define LIMIT_MS 60000
+#define SAMPLE_NS 250000000
 
 static size_t size;
-static long long zero;		/* when both partitions were ready */
-static long long verified;	/* bytes, by this process */
+static long long zero; /* when both partitions were ready */
+static long long verified; /* bytes, by this process */
 
 static const char *const counters[] = {
-	"granted", "revoked", "acked", "exported",
+	"granted",
+	"revoked",
+	"acked",
+	"exported",
 };
 
-#define COUNTERS	(sizeof(counters) / sizeof(counters[0]))
+#define COUNTERS (sizeof(counters) / sizeof(counters[0]))
 
 static void __attribute__((format(printf, 1, 2))) say(const char *fmt, ...)
 {
@@ -144,8 +147,8 @@ static long long press(void)
 	return freed;
 }
 
-static void table(const long long *first, long long exported,
-		  long long swapped, long long refaulted, long long freed)
+static void table(const long long *first, long long exported, long long swapped,
+		  long long refaulted, long long freed)
 {
 	long long now[COUNTERS];
 

@@ -14,16 +14,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define SIZE	(16 * 1024UL)
-#define KERNEL	0xffff888000000000ULL
-#define BEYOND	0x7ffffffff000ULL	/* the page after the last one */
+#define SIZE (16 * 1024UL)
+#define KERNEL 0xffff888000000000ULL
+#define BEYOND 0x7ffffffff000ULL /* the page after the last one */
 
 static int fd;
-static char *mem;		/* exported */
-static char *unmapped;		/* an address without a mapping */
-static char *plain;		/* mapped, and no attachment */
-static xpmem_segid_t segid;	/* of mem, on p1 */
-static xpmem_apid_t apid;	/* of this process */
+static char *mem; /* exported */
+static char *unmapped; /* an address without a mapping */
+static char *plain; /* mapped, and no attachment */
+static xpmem_segid_t segid; /* of mem, on p1 */
+static xpmem_apid_t apid; /* of this process */
 
 /* -1 and this errno, else the check fails. */
 static void wrong(unsigned long cmd, void *arg, int want, const char *what)
@@ -74,16 +74,20 @@ static void bad_get(void)
 	} cases[] = {
 		{ "get: segid 0", { 0, XPMEM_RDWR, 1, 0, 0 }, EINVAL },
 		{ "get: segid -1", { -1, XPMEM_RDWR, 1, 0, 0 }, EINVAL },
-		{ "get: smallest segid", { INT64_MIN, XPMEM_RDWR, 1, 0, 0 },
+		{ "get: smallest segid",
+		  { INT64_MIN, XPMEM_RDWR, 1, 0, 0 },
 		  EINVAL },
 		{ "get: no flags", { segid, 0, 1, 0, 0 }, EINVAL },
 		{ "get: both flags", { segid, 3, 1, 0, 0 }, EINVAL },
-		{ "get: unknown flags", { segid, 0x40 | XPMEM_RDWR, 1, 0, 0 },
+		{ "get: unknown flags",
+		  { segid, 0x40 | XPMEM_RDWR, 1, 0, 0 },
 		  EINVAL },
 		{ "get: permit type 0", { segid, XPMEM_RDWR, 0, 0, 0 }, EINVAL },
-		{ "get: nothing but a partition", { 1LL << 48, XPMEM_RDWR, 1, 0, 0 },
+		{ "get: nothing but a partition",
+		  { 1LL << 48, XPMEM_RDWR, 1, 0, 0 },
 		  ENOENT },
-		{ "get: largest segid", { INT64_MAX, XPMEM_RDWR, 1, 0, 0 },
+		{ "get: largest segid",
+		  { INT64_MAX, XPMEM_RDWR, 1, 0, 0 },
 		  EHOSTUNREACH },
 	};
 
@@ -105,28 +109,39 @@ static void bad_attach(void)
 	} cases[] = {
 		{ "attach: apid 0", { 0, 0, 4096, 0, 0, 0 }, EINVAL },
 		{ "attach: apid -1", { -1, 0, 4096, 0, 0, 0 }, EINVAL },
-		{ "attach: unknown apid", { apid + 12345, 0, 4096, 0, 0, 0 },
+		{ "attach: unknown apid",
+		  { apid + 12345, 0, 4096, 0, 0, 0 },
 		  ENOENT },
 		{ "attach: no size", { apid, 0, 0, 0, 0, 0 }, EINVAL },
-		{ "attach: past the end", { apid, 0, SIZE + 1, 0, 0, 0 },
+		{ "attach: past the end",
+		  { apid, 0, SIZE + 1, 0, 0, 0 },
 		  EINVAL },
-		{ "attach: starts at the end", { apid, SIZE, 1, 0, 0, 0 },
+		{ "attach: starts at the end",
+		  { apid, SIZE, 1, 0, 0, 0 },
 		  EINVAL },
-		{ "attach: negative offset", { apid, -4096, 4096, 0, 0, 0 },
+		{ "attach: negative offset",
+		  { apid, -4096, 4096, 0, 0, 0 },
 		  EINVAL },
-		{ "attach: largest size", { apid, 0, SIZE_MAX, 0, 0, 0 },
+		{ "attach: largest size",
+		  { apid, 0, SIZE_MAX, 0, 0, 0 },
 		  EINVAL },
 		{ "attach: sum that overflows",
-		  { apid, 4096, SIZE_MAX - 4095, 0, 0, 0 }, EINVAL },
-		{ "attach: largest offset", { apid, LONG_MAX, 4096, 0, 0, 0 },
+		  { apid, 4096, SIZE_MAX - 4095, 0, 0, 0 },
+		  EINVAL },
+		{ "attach: largest offset",
+		  { apid, LONG_MAX, 4096, 0, 0, 0 },
 		  EINVAL },
 		{ "attach: wanted address inside a page",
-		  { apid, 0, 4096, taken + 8, 0, 0 }, EINVAL },
+		  { apid, 0, 4096, taken + 8, 0, 0 },
+		  EINVAL },
 		{ "attach: wanted address in use",
-		  { apid, 0, 4096, taken, 0, 0 }, EINVAL },
+		  { apid, 0, 4096, taken, 0, 0 },
+		  EINVAL },
 		{ "attach: wanted address of the kernel",
-		  { apid, 0, 4096, KERNEL, 0, 0 }, EINVAL },
-		{ "attach: unknown flags", { apid, 0, 4096, 0, 0, 0x40 },
+		  { apid, 0, 4096, KERNEL, 0, 0 },
+		  EINVAL },
+		{ "attach: unknown flags",
+		  { apid, 0, 4096, 0, 0, 0x40 },
 		  EINVAL },
 	};
 
@@ -147,7 +162,8 @@ static void bad_ends(void)
 		long long id;
 		int want;
 	} cases[] = {
-		{ "id 0", 0, EINVAL }, { "id -1", -1, EINVAL },
+		{ "id 0", 0, EINVAL },
+		{ "id -1", -1, EINVAL },
 		{ "smallest id", INT64_MIN, EINVAL },
 		{ "unknown id", 12345, ENOENT },
 		{ "largest id", INT64_MAX, ENOENT },
@@ -179,22 +195,27 @@ static void bad_pointers(void)
 		const char *name;
 		unsigned long cmd;
 	} cmds[] = {
-		{ "make", XPMEM_CMD_MAKE }, { "remove", XPMEM_CMD_REMOVE },
-		{ "get", XPMEM_CMD_GET }, { "release", XPMEM_CMD_RELEASE },
-		{ "attach", XPMEM_CMD_ATTACH }, { "detach", XPMEM_CMD_DETACH },
+		{ "make", XPMEM_CMD_MAKE },
+		{ "remove", XPMEM_CMD_REMOVE },
+		{ "get", XPMEM_CMD_GET },
+		{ "release", XPMEM_CMD_RELEASE },
+		{ "attach", XPMEM_CMD_ATTACH },
+		{ "detach", XPMEM_CMD_DETACH },
 	};
 	const struct {
 		const char *what;
 		void *at;
 	} places[] = {
-		{ "null", NULL }, { "unmapped", unmapped },
+		{ "null", NULL },
+		{ "unmapped", unmapped },
 		{ "of the kernel", (void *)KERNEL },
 		{ "half unmapped", unmapped - 4 },
 	};
 	char what[64];
 
 	for (size_t i = 0; i < sizeof(cmds) / sizeof(cmds[0]); i++) {
-		for (size_t j = 0; j < sizeof(places) / sizeof(places[0]); j++) {
+		for (size_t j = 0; j < sizeof(places) / sizeof(places[0]);
+		     j++) {
 			snprintf(what, sizeof(what), "%s: pointer %s",
 				 cmds[i].name, places[j].what);
 			wrong(cmds[i].cmd, places[j].at, EFAULT, what);
@@ -242,7 +263,8 @@ static void unknown_commands(void)
 	wrong(0, plain, ENOTTY, "ioctl 0");
 	errno = 0;
 	xt_ok(mmap(NULL, xt_page, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED &&
-	      errno, "mmap of the device is refused (errno %d)", errno);
+		      errno,
+	      "mmap of the device is refused (errno %d)", errno);
 	errno = 0;
 	xt_ok(read(fd, plain, 1) == -1 && errno, "so is read (errno %d)",
 	      errno);
@@ -320,13 +342,15 @@ static void stale(void)
 static void prepare(void)
 {
 	struct xpmem_cmd_get get = { .flags = XPMEM_RDWR, .permit_type = 1 };
-	struct xpmem_cmd_make make = { .size = SIZE, .permit_type = 1,
+	struct xpmem_cmd_make make = { .size = SIZE,
+				       .permit_type = 1,
 				       .permit_value = 0666 };
 
 	fd = open(XPMEM_DEV_PATH, O_RDWR | O_CLOEXEC);
 	xt_need(fd >= 0, "open the device");
 	xt_ok(ioctl(fd, XPMEM_CMD_VERSION, 0) == xpmem_version() &&
-	      xpmem_version() > 0, "version %#x", xpmem_version());
+		      xpmem_version() > 0,
+	      "version %#x", xpmem_version());
 	plain = xt_map(xt_page * 2);
 	strcpy(plain, "plain");
 	unmapped = plain + xt_page;

@@ -12,12 +12,12 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define GROUP	"hammer"
+#define GROUP "hammer"
 #define ROUND_MS 20000
 
 static size_t size = 16 * XT_MIB;
 static int rounds = 20;
-static atomic_bool *enough;	/* shared between leader and child */
+static atomic_bool *enough; /* shared between leader and child */
 
 /*
  * Passes over the words of a side until it is enough; returns how many stores
@@ -73,8 +73,8 @@ static void home(void)
 	xt_await("begin-storing");
 	for (int round = 0; round < rounds; round++)
 		total += xt_group_reclaim(GROUP, size / 2, ROUND_MS);
-	xt_note("%d rounds freed %lld MiB of %zu and revoked %lld pages", rounds,
-		total / (long long)XT_MIB, size / XT_MIB,
+	xt_note("%d rounds freed %lld MiB of %zu and revoked %lld pages",
+		rounds, total / (long long)XT_MIB, size / XT_MIB,
 		xt_stat("revoked") - revoked);
 	xt_ok(total >= (long long)size, "memory was reclaimed meanwhile");
 	xt_ok(xt_stat("revoked") > revoked, "pages were revoked meanwhile");

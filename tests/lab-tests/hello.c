@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <signal.h>
 
-#define SIZE	(64 * 1024UL)
+#define SIZE (64 * 1024UL)
 
 static void *mem;
 static xpmem_segid_t segid;
@@ -58,7 +58,8 @@ static void remote(void)
 		xt_fill(at, SIZE, XT_ODD, 2);
 		xt_put("stored", "1");
 		xt_await("seen");
-		xt_ok(xt_stat("faults-remote") > 0, "remote faults are counted");
+		xt_ok(xt_stat("faults-remote") > 0,
+		      "remote faults are counted");
 		importer_leaves(at, apid);
 		xt_nothing_left("after the release");
 	}
@@ -166,7 +167,7 @@ static void bounds(void)
 		at = xpmem_attach(addr, xt_page, NULL);
 		xt_need(at != (void *)-1, "attach of the last page");
 		xt_ok(*(uint64_t *)at ==
-		      xt_word(1, (SIZE - xt_page) / sizeof(uint64_t)),
+			      xt_word(1, (SIZE - xt_page) / sizeof(uint64_t)),
 		      "it is the last page");
 		addr.offset = 3 * sizeof(uint64_t) * 2;
 		at = xpmem_attach(addr, sizeof(uint64_t), NULL);
@@ -177,8 +178,7 @@ static void bounds(void)
 		addr.offset = xt_page;
 		at = xpmem_attach(addr, xt_page, wanted);
 		xt_ok(at == wanted, "attach at a wanted address");
-		xt_ok(*(uint64_t *)at ==
-		      xt_word(1, xt_page / sizeof(uint64_t)),
+		xt_ok(*(uint64_t *)at == xt_word(1, xt_page / sizeof(uint64_t)),
 		      "it is the second page");
 		xt_ok(!xpmem_release(addr.apid), "xpmem_release");
 		xt_put("left", "1");

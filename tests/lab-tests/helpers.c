@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define SIZE	(16 * XT_MIB)
-#define GROUP	"helpers"
+#define SIZE (16 * XT_MIB)
+#define GROUP "helpers"
 
 static void meeting(void)
 {

@@ -16,14 +16,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGES	256
-#define SIZE	(PAGES * 4096UL)
+#define PAGES 256
+#define SIZE (PAGES * 4096UL)
 #define PATIENCE_MS 120000
 
 /* What the exporter tells its leader, who outlives it. */
 static struct shared {
 	uint64_t frames[PAGES];
-} *shared;
+} * shared;
 
 static void lab_ctl(const char *verb, const char *id)
 {
@@ -162,7 +162,7 @@ static void third(void)
 	xt_await("unmapped");
 	xt_ok(xt_load(at, NULL) == SIGBUS, "what was unmapped is SIGBUS");
 	xt_ok(*(uint64_t *)((char *)at + SIZE / 2) ==
-	      xt_word(1, SIZE / 2 / sizeof(uint64_t)),
+		      xt_word(1, SIZE / 2 / sizeof(uint64_t)),
 	      "p3 still sees the rest");
 	xt_put("checked-3", "1");
 	apid = xt_permit(xt_await_num("segid-again"), XPMEM_RDWR);

@@ -14,12 +14,12 @@
 #include <unistd.h>
 
 #ifndef MADV_SOFT_OFFLINE
-#define MADV_SOFT_OFFLINE 101	/* <asm/mman.h>, which glibc does not show */
+#define MADV_SOFT_OFFLINE 101 /* <asm/mman.h>, which glibc does not show */
 #endif
 
-#define PAGES	64
-#define SIZE	(PAGES * 4096UL)
-#define GROUP	"shmem"
+#define PAGES 64
+#define SIZE (PAGES * 4096UL)
+#define GROUP "shmem"
 
 static void *mem;
 static xpmem_segid_t segid;
@@ -228,7 +228,8 @@ static void shmem_exporter(void *arg)
 	xt_put("checked", "1");
 	xt_await("touched-again");
 	xt_need(!fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-			   SIZE / 2), "punch a hole");
+			   SIZE / 2),
+		"punch a hole");
 	xt_put("punched", "1");
 	xt_await("saw-hole");
 	xt_need(!ftruncate(fd, 0), "truncate");
@@ -271,7 +272,7 @@ static void shmem(void)
 		xt_await("punched");
 		xt_ok(!xt_nonzero(at, SIZE / 2), "the hole reads as zeros");
 		xt_ok(*(uint64_t *)(at + SIZE / 2) ==
-		      xt_word(1, SIZE / 2 / sizeof(uint64_t)),
+			      xt_word(1, SIZE / 2 / sizeof(uint64_t)),
 		      "the page behind it has its bytes");
 		xt_put("saw-hole", "1");
 		xt_await("truncated");

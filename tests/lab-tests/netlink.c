@@ -15,8 +15,8 @@
 #include <linux/xpmem_netlink.h>
 
 static const char *const attr_names[XT_SESSION_ATTRS] = {
-	"partid", "fd", "epoch", "version", "page-size", "fabric", "window",
-	"boot-id", "heartbeat-ms", "deadline-ms",
+	"partid", "fd",	    "epoch",   "version",      "page-size",
+	"fabric", "window", "boot-id", "heartbeat-ms", "deadline-ms",
 };
 
 static struct xt_nl nl;
@@ -25,8 +25,8 @@ static int ends[2];
 
 static void refused(int error, const char *what)
 {
-	xt_ok(error && nl.message[0], "%s: refused (errno %d: %s)", what,
-	      error, nl.message);
+	xt_ok(error && nl.message[0], "%s: refused (errno %d: %s)", what, error,
+	      nl.message);
 }
 
 /* How an attribute is spoilt. */
@@ -80,13 +80,13 @@ static void spoilt_attributes(void)
 }
 
 /* One member of a good session is changed. */
-#define WRONG(member, value)						\
-	do {								\
-		struct xt_session s = good;				\
-									\
-		s.member = (value);					\
-		refused(xt_session_add(&nl, &s),			\
-			"session-add: " #member " is " #value);		\
+#define WRONG(member, value)                                    \
+	do {                                                    \
+		struct xt_session s = good;                     \
+                                                                \
+		s.member = (value);                             \
+		refused(xt_session_add(&nl, &s),                \
+			"session-add: " #member " is " #value); \
 	} while (0)
 
 static void wrong_values(void)
@@ -151,8 +151,9 @@ static void still_ours(void)
 	char text[6] = "";
 
 	xt_ok(write(ends[0], "hello", 6) == 6 &&
-	      recv(ends[1], text, 6, MSG_WAITALL) == 6 &&
-	      !strcmp(text, "hello"), "the connection is still ours");
+		      recv(ends[1], text, 6, MSG_WAITALL) == 6 &&
+		      !strcmp(text, "hello"),
+	      "the connection is still ours");
 }
 
 static void partid_only(int cmd, const char *name)
@@ -217,11 +218,14 @@ static void wrong_requests(void)
 static void stranger(void *arg)
 {
 	static const int cmds[] = {
-		XPMEM_CMD_SESSION_ADD, XPMEM_CMD_SESSION_DEL,
-		XPMEM_CMD_STATS_GET, XPMEM_CMD_FENCE,
+		XPMEM_CMD_SESSION_ADD,
+		XPMEM_CMD_SESSION_DEL,
+		XPMEM_CMD_STATS_GET,
+		XPMEM_CMD_FENCE,
 	};
 	static const int dumps[] = {
-		XPMEM_CMD_SESSION_GET, XPMEM_CMD_SEGMENT_GET,
+		XPMEM_CMD_SESSION_GET,
+		XPMEM_CMD_SEGMENT_GET,
 	};
 
 	(void)arg;

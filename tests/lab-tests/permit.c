@@ -12,9 +12,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define SIZE	(16 * 1024UL)
-#define OWNER	1000
-#define FRIEND	1001		/* in OWNER's group */
+#define SIZE (16 * 1024UL)
+#define OWNER 1000
+#define FRIEND 1001 /* in OWNER's group */
 #define STRANGER 1002
 
 /* What a caller asks of a segment, and whether it is due. */
@@ -33,38 +33,47 @@ struct rule {
 };
 
 static const struct rule rules[] = {
-	{ "mode 0600", 0600, {
-		{ "the owner, to write", OWNER, OWNER, XPMEM_RDWR, true },
-		{ "the group, to read", FRIEND, OWNER, XPMEM_RDONLY, false },
-		{ "a stranger, to read", STRANGER, STRANGER, XPMEM_RDONLY,
-		  false },
-		{ "a stranger, to write", STRANGER, STRANGER, XPMEM_RDWR,
-		  false },
-	} },
-	{ "mode 0640", 0640, {
-		{ "the owner, to write", OWNER, OWNER, XPMEM_RDWR, true },
-		{ "the group, to read", FRIEND, OWNER, XPMEM_RDONLY, true },
-		{ "the group, to write", FRIEND, OWNER, XPMEM_RDWR, false },
-		{ "a stranger, to read", STRANGER, STRANGER, XPMEM_RDONLY,
-		  false },
-	} },
-	{ "mode 0664", 0664, {
-		{ "the group, to write", FRIEND, OWNER, XPMEM_RDWR, true },
-		{ "a stranger, to read", STRANGER, STRANGER, XPMEM_RDONLY,
-		  true },
-		{ "a stranger, to write", STRANGER, STRANGER, XPMEM_RDWR,
-		  false },
-	} },
-	{ "mode 0440", 0440, {
-		{ "the owner, to read", OWNER, OWNER, XPMEM_RDONLY, true },
-		{ "the owner, to write", OWNER, OWNER, XPMEM_RDWR, false },
-	} },
+	{ "mode 0600",
+	  0600,
+	  {
+		  { "the owner, to write", OWNER, OWNER, XPMEM_RDWR, true },
+		  { "the group, to read", FRIEND, OWNER, XPMEM_RDONLY, false },
+		  { "a stranger, to read", STRANGER, STRANGER, XPMEM_RDONLY,
+		    false },
+		  { "a stranger, to write", STRANGER, STRANGER, XPMEM_RDWR,
+		    false },
+	  } },
+	{ "mode 0640",
+	  0640,
+	  {
+		  { "the owner, to write", OWNER, OWNER, XPMEM_RDWR, true },
+		  { "the group, to read", FRIEND, OWNER, XPMEM_RDONLY, true },
+		  { "the group, to write", FRIEND, OWNER, XPMEM_RDWR, false },
+		  { "a stranger, to read", STRANGER, STRANGER, XPMEM_RDONLY,
+		    false },
+	  } },
+	{ "mode 0664",
+	  0664,
+	  {
+		  { "the group, to write", FRIEND, OWNER, XPMEM_RDWR, true },
+		  { "a stranger, to read", STRANGER, STRANGER, XPMEM_RDONLY,
+		    true },
+		  { "a stranger, to write", STRANGER, STRANGER, XPMEM_RDWR,
+		    false },
+	  } },
+	{ "mode 0440",
+	  0440,
+	  {
+		  { "the owner, to read", OWNER, OWNER, XPMEM_RDONLY, true },
+		  { "the owner, to write", OWNER, OWNER, XPMEM_RDWR, false },
+	  } },
 };
 
 static void become(uid_t uid, gid_t gid)
 {
 	xt_need(!setgroups(0, NULL) && !setresgid(gid, gid, gid) &&
-		!setresuid(uid, uid, uid), "become uid %d gid %d", uid, gid);
+			!setresuid(uid, uid, uid),
+		"become uid %d gid %d", uid, gid);
 }
 
 struct question {
@@ -86,8 +95,8 @@ static void asking_child(void *arg)
 		      xt_me, errno);
 	else
 		xt_ok(apid == -1 && errno == EACCES,
-		      "%s: refused with EACCES on p%d (%lld, errno %d)",
-		      a->who, xt_me, (long long)apid, errno);
+		      "%s: refused with EACCES on p%d (%lld, errno %d)", a->who,
+		      xt_me, (long long)apid, errno);
 }
 
 static void owning_child(void *arg)
@@ -117,8 +126,8 @@ static void apply(const struct rule *r)
 		owner = xt_spawn(owning_child, (void *)r);
 	q.segid = xt_await_num("segid");
 	for (q.asks = r->asks; q.asks->who; q.asks++)
-		xt_ok(!xt_join(xt_spawn(asking_child, &q)),
-		      "%s: asked on p%d", q.asks->who, xt_me);
+		xt_ok(!xt_join(xt_spawn(asking_child, &q)), "%s: asked on p%d",
+		      q.asks->who, xt_me);
 	snprintf(key, sizeof(key), "asked-%d", xt_me);
 	xt_put(key, "1");
 	if (owner)
@@ -136,9 +145,11 @@ static void look_only(xpmem_segid_t segid)
 	xt_ok(xt_store(at, 0) == SIGSEGV, "its store is SIGSEGV");
 	xt_ok(xt_store(at + SIZE - 8, 0) == SIGSEGV, "anywhere");
 	xt_ok(mprotect(at, SIZE, PROT_READ | PROT_WRITE) == -1 &&
-	      errno == EACCES, "mprotect does not help (errno %d)", errno);
+		      errno == EACCES,
+	      "mprotect does not help (errno %d)", errno);
 	xt_ok(mprotect(at, SIZE, PROT_READ | PROT_EXEC) == -1 &&
-	      errno == EACCES, "nor makes it executable (errno %d)", errno);
+		      errno == EACCES,
+	      "nor makes it executable (errno %d)", errno);
 	xt_ok(!xpmem_release(apid), "xpmem_release");
 }
 

@@ -86,8 +86,8 @@ static int receive(void *payload, size_t size)
 			return 0;
 		if (h.length > size)
 			return -1;
-		if (h.length && recv(our_end, payload, h.length, MSG_WAITALL) !=
-				h.length)
+		if (h.length &&
+		    recv(our_end, payload, h.length, MSG_WAITALL) != h.length)
 			return 0;
 	} while (h.type == PING);
 	return h.type;
@@ -107,7 +107,7 @@ static const char *reason(void)
 		partid = *(const uint16_t *)xt_nl_data(attr);
 		if (partid == params.partid &&
 		    *(const uint32_t *)xt_nl_data(state) ==
-		    XPMEM_SESSION_STATE_LOST)
+			    XPMEM_SESSION_STATE_LOST)
 			break;
 	}
 	attr = xt_nl_attr(&events, XPMEM_A_REASON);
@@ -130,7 +130,7 @@ static void wrong_headers(void)
 		const char *what, *want;
 		uint16_t type, flags;
 		uint32_t length;
-		uint64_t epoch, seq;	/* added to the right ones */
+		uint64_t epoch, seq; /* added to the right ones */
 	} cases[] = {
 		{ "type 0", "type zero", 0, 0, 0, 0, 0 },
 		{ "type 10", "unknown type", 10, 0, 0, 0, 0 },
@@ -180,9 +180,11 @@ static void wrong_payloads(void)
 	static const uint64_t fetch_off[5] = { 1, 1, 0, 9, 1ULL << 32 | 1 };
 	/* req, segid, retry|status, reserved|nruns, runs */
 	static const uint64_t grant_unasked[4 + 3] = {
-		77, 1, OK, 1, 0, 5, 1ULL << 32 | 1 };
+		77, 1, OK, 1, 0, 5, 1ULL << 32 | 1
+	};
 	static const uint64_t grant_count[4 + 3] = {
-		1, 1, OK, 2, 0, 5, 1ULL << 32 | 1 };
+		1, 1, OK, 2, 0, 5, 1ULL << 32 | 1
+	};
 	static const uint64_t revoke_zero[1 + 3] = { 1, 0, 0, 1 };
 	static const uint64_t revoke_far[1 + 3] = { 1, 1, ~0ULL, 1 };
 	static const uint64_t ack_none[1] = { 77 };
@@ -270,10 +272,11 @@ static void no_such_segment(void)
 	open_session();
 	message(GET, get, sizeof(get));
 	xt_ok(receive(answer, sizeof(answer)) == GET_REPLY && answer[0] == 5 &&
-	      (uint32_t)answer[2] == NOENT, "a get is answered: there is none");
+		      (uint32_t)answer[2] == NOENT,
+	      "a get is answered: there is none");
 	message(FETCH, fetch, sizeof(fetch));
 	xt_ok(receive(answer, sizeof(answer)) == GRANT && answer[0] == 6 &&
-	      (uint32_t)answer[2] == NOENT,
+		      (uint32_t)answer[2] == NOENT,
 	      "a fetch is answered: there is none");
 	message(PUT, put_it, sizeof(put_it));
 	message(REVOKE, revoke, sizeof(revoke));
@@ -300,13 +303,16 @@ static void not_permitted(void)
 	open_session();
 	message(FETCH, fetch, sizeof(fetch));
 	xt_ok(receive(answer, sizeof(answer)) == GRANT &&
-	      (uint32_t)answer[2] != OK, "a fetch without a get is refused");
+		      (uint32_t)answer[2] != OK,
+	      "a fetch without a get is refused");
 	message(GET, get, sizeof(get));
 	xt_ok(receive(answer, sizeof(answer)) == GET_REPLY &&
-	      (uint32_t)answer[2] != OK, "a get by uid 1000 is refused");
+		      (uint32_t)answer[2] != OK,
+	      "a get by uid 1000 is refused");
 	message(FETCH, fetch, sizeof(fetch));
 	xt_ok(receive(answer, sizeof(answer)) == GRANT &&
-	      (uint32_t)answer[2] != OK, "a fetch after that too");
+		      (uint32_t)answer[2] != OK,
+	      "a fetch after that too");
 	xt_ok(xt_stat("exported") == 0, "nothing is exported");
 	message(BYE, NULL, 0);
 	ends_with("bye", "closed by the other");
@@ -331,15 +337,17 @@ static void never_acks(void)
 	open_session();
 	message(GET, get, sizeof(get));
 	xt_ok(receive(answer, sizeof(answer)) == GET_REPLY &&
-	      (uint32_t)answer[2] == OK, "a get by root is permitted");
+		      (uint32_t)answer[2] == OK,
+	      "a get by root is permitted");
 	message(FETCH, fetch, sizeof(fetch));
 	xt_ok(receive(answer, sizeof(answer)) == GRANT &&
-	      (uint32_t)answer[2] == OK, "a fetch is granted");
+		      (uint32_t)answer[2] == OK,
+	      "a fetch is granted");
 	xt_ok(xt_stat("exported") == 1, "the page is exported");
 	start = xt_ms();
 	munmap(mem, xt_page);
-	xt_ok(xt_ms() - start < 20000, "munmap waited for the deadline, %lld ms",
-	      xt_ms() - start);
+	xt_ok(xt_ms() - start < 20000,
+	      "munmap waited for the deadline, %lld ms", xt_ms() - start);
 	ends_with("an importer that does not acknowledge", "");
 	xt_ok(xt_stat("quarantine") == 1, "the page is in quarantine");
 	xt_nl_begin(&nl, XPMEM_CMD_FENCE, 0);
@@ -366,8 +374,8 @@ static void noise(void)
 		open_session();
 		/* A right header at first, so that payloads are looked at. */
 		if (i % 2) {
-			static const int sizes[] = { 0, 96, 24, 8, 40, 56, 32,
-						     8, 8 };
+			static const int sizes[] = { 0,	 96, 24, 8, 40,
+						     56, 32, 8,	 8 };
 			int type = 1 + i / 2 % 8;
 
 			h = header(type, sizes[type]);

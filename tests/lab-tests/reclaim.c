@@ -13,13 +13,13 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define GROUP	"exporter"
+#define GROUP "exporter"
 #define LIMIT_MS 120000
 
 struct variant {
 	const char *name;
-	bool huge;	/* huge pages behind the segment */
-	bool local;	/* a local importer besides the remote one */
+	bool huge; /* huge pages behind the segment */
+	bool local; /* a local importer besides the remote one */
 };
 
 static size_t size;

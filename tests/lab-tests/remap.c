@@ -9,8 +9,8 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-#define SIZE	(256 * 1024UL)
-#define STORMS	5
+#define SIZE (256 * 1024UL)
+#define STORMS 5
 
 static bool fatal(int sig)
 {
@@ -46,8 +46,8 @@ static void home_changes(void)
 	show("first");
 
 	munmap(mem, SIZE);
-	again = mmap(mem, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE |
-		     MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	again = mmap(mem, SIZE, PROT_READ | PROT_WRITE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	xt_need(again == mem, "mmap at the same address");
 	xt_fill(mem, SIZE, XT_EVEN, 2);
 	show("remapped");

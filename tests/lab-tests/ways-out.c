@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SIZE	(64 * 1024UL)
+#define SIZE (64 * 1024UL)
 
 /* How the exporter ends, while p2 has its pages mapped. */
 static void by_remove(void *mem, xpmem_segid_t segid)
@@ -59,7 +59,8 @@ static void by_exec(void *mem, xpmem_segid_t segid)
 		close(alive[1]);
 		/* cat echoes the byte: then the exec is over. */
 		xt_need(write(pipes[1], &byte, 1) == 1 &&
-			read(alive[0], &byte, 1) == 1, "process %d execs", cat);
+				read(alive[0], &byte, 1) == 1,
+			"process %d execs", cat);
 		xt_put("ended", "1");
 		xt_await("left");
 		_exit(0);
@@ -89,8 +90,8 @@ static void gone_segment(xpmem_segid_t segid)
 {
 	errno = 0;
 	xt_ok(xpmem_get(segid, XPMEM_RDWR, XPMEM_PERMIT_MODE, NULL) == -1 &&
-	      errno == ENOENT, "the segment is gone for p%d (errno %d)", xt_me,
-	      errno);
+		      errno == ENOENT,
+	      "the segment is gone for p%d (errno %d)", xt_me, errno);
 }
 
 static void exporter_ends(const char *name, way out, bool segment_stays)
@@ -162,7 +163,8 @@ static void out_munmap_part(void *at, xpmem_apid_t apid)
 	      "its neighbours are");
 	xt_ok(!xpmem_release(apid), "xpmem_release");
 	xt_ok(xt_load(at, NULL) == SIGSEGV &&
-	      xt_load(middle + xt_page, NULL) == SIGSEGV, "then nothing is");
+		      xt_load(middle + xt_page, NULL) == SIGSEGV,
+	      "then nothing is");
 }
 
 static void out_exit(void *at, xpmem_apid_t apid)

@@ -134,7 +134,8 @@ long long xt_group_reclaim(const char *group, long long bytes, int ms)
 	int error;
 
 	for (;;) {
-		left = bytes - (before - xt_group_read(group, "memory.current"));
+		left = bytes -
+		       (before - xt_group_read(group, "memory.current"));
 		if (left <= 0 || xt_ms() > end)
 			return bytes - left;
 		snprintf(text, sizeof(text), "%lld", left);

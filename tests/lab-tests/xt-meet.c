@@ -27,16 +27,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PORT		7417
-#define MAX_PEERS	64
-#define LINE		512
+#define PORT 7417
+#define MAX_PEERS 64
+#define LINE 512
 
 struct peer {
 	int fd;
-	int id;			/* 0 until its hello */
+	int id; /* 0 until its hello */
 	bool leader;
-	bool leaving;		/* said bye */
-	char waits[LINE];	/* key it awaits, or "" */
+	bool leaving; /* said bye */
+	char waits[LINE]; /* key it awaits, or "" */
 	char in[LINE];
 	size_t fill;
 };
@@ -49,8 +49,8 @@ struct value {
 
 static struct peer peers[MAX_PEERS];
 static struct value *values;
-static int gone;		/* a partition that failed or ended without bye */
-static int door;		/* where p1 listens, -1 when it ended */
+static int gone; /* a partition that failed or ended without bye */
+static int door; /* where p1 listens, -1 when it ended */
 static const char *topic;
 
 /* What this process holds as a client. */
@@ -173,7 +173,7 @@ static void hang_up(struct peer *p)
 	if (p->leader && !p->leaving)
 		lose(p->id);
 	if (p->leader && p->id == XT_HOME) {
-		close(door);	/* the next program will want the port */
+		close(door); /* the next program will want the port */
 		door = -1;
 	}
 	memset(p, 0, sizeof(*p));
@@ -259,7 +259,8 @@ static void open_door(void)
 	door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	xt_need(!bind(door, (struct sockaddr *)&any, sizeof(any)) &&
-		!listen(door, MAX_PEERS), "listen on port %d", PORT);
+			!listen(door, MAX_PEERS),
+		"listen on port %d", PORT);
 }
 
 static int call_p1(void)

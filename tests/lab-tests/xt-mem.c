@@ -145,7 +145,8 @@ size_t xt_huge_bytes(const void *mem)
 
 	xt_need(smaps != NULL, "open /proc/self/smaps");
 	while (fgets(text, sizeof(text), smaps)) {
-		if (sscanf(text, "%" SCNxPTR "-%" SCNxPTR " ", &start, &end) == 2)
+		if (sscanf(text, "%" SCNxPTR "-%" SCNxPTR " ", &start, &end) ==
+		    2)
 			here = start <= at && at < end;
 		else if (here && sscanf(text, "AnonHugePages: %zu", &kib) == 1)
 			found = kib * 1024;

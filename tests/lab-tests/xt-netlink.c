@@ -91,7 +91,8 @@ int xt_nl_call(struct xt_nl *nl, int *replies)
 				keep_message(nl, h);
 				if (replies)
 					*replies = count;
-				return -((struct nlmsgerr *)NLMSG_DATA(h))->error;
+				return -((struct nlmsgerr *)NLMSG_DATA(h))
+						->error;
 			}
 			if (h->nlmsg_type == NLMSG_DONE) {
 				if (replies)
@@ -165,7 +166,8 @@ void xt_nl_close(struct xt_nl *nl)
 void xt_nl_listen(struct xt_nl *nl)
 {
 	xt_need(!setsockopt(nl->fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP,
-			    &nl->events, sizeof(nl->events)), "listen");
+			    &nl->events, sizeof(nl->events)),
+		"listen");
 }
 
 const struct nlattr *xt_nl_event(struct xt_nl *nl, int ms)
@@ -259,9 +261,10 @@ void xt_tcp_pair(int ends[2])
 
 	ends[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	xt_need(!bind(door, (struct sockaddr *)&at, sizeof(at)) &&
-		!listen(door, 1) &&
-		!getsockname(door, (struct sockaddr *)&at, &len) &&
-		!connect(ends[0], (struct sockaddr *)&at, len), "connect");
+			!listen(door, 1) &&
+			!getsockname(door, (struct sockaddr *)&at, &len) &&
+			!connect(ends[0], (struct sockaddr *)&at, len),
+		"connect");
 	ends[1] = accept4(door, NULL, NULL, SOCK_CLOEXEC);
 	xt_need(ends[1] >= 0, "accept");
 	close(door);

@@ -13,9 +13,9 @@
 struct xt_nl {
 	int fd;
 	uint16_t family;
-	uint32_t events;	/* multicast group */
-	char message[128];	/* what the kernel said about the last error */
-	size_t len;		/* of what is in buf */
+	uint32_t events; /* multicast group */
+	char message[128]; /* what the kernel said about the last error */
+	size_t len; /* of what is in buf */
 	char buf[8192];
 };
 

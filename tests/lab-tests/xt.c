@@ -24,7 +24,7 @@ size_t xt_page;
 static struct tally {
 	atomic_int done;
 	atomic_int failed;
-} *tally;
+} * tally;
 
 static char current_case[64] = "start";
 static pid_t leader;
@@ -110,8 +110,8 @@ static bool check(bool cond, const char *fmt, va_list args)
 {
 	char prefix[96];
 
-	snprintf(prefix, sizeof(prefix), "%s - %s: ",
-		 cond ? "ok" : "not ok", current_case);
+	snprintf(prefix, sizeof(prefix), "%s - %s: ", cond ? "ok" : "not ok",
+		 current_case);
 	line(prefix, fmt, args);
 	tally->done++;
 	if (!cond)
@@ -261,7 +261,7 @@ long long xt_stat(const char *name)
 		text[0] = '\0';
 	last = strrchr(text, ' ');
 	xt_need(pclose(out) == 0 &&
-		sscanf(last ? last : text, "%lld", &value) == 1,
+			sscanf(last ? last : text, "%lld", &value) == 1,
 		"%s: printed '%s'", command, text);
 	return value;
 }
@@ -301,8 +301,8 @@ bool xt_stat_over(const char *name, long long least, int ms)
 void xt_nothing_left(const char *after)
 {
 	static const char *const names[] = {
-		"segments", "permits", "attachments", "imports", "exported",
-		"quarantine",
+		"segments", "permits",	"attachments",
+		"imports",  "exported", "quarantine",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)

@@ -18,13 +18,13 @@
 #include <sys/types.h>
 #include <xpmem.h>
 
-#define XT_HOME		1
-#define XT_MIB		(1024UL * 1024)
-#define XT_WAIT_MS	180000	/* longest wait for another partition */
+#define XT_HOME 1
+#define XT_MIB (1024UL * 1024)
+#define XT_WAIT_MS 180000 /* longest wait for another partition */
 
-extern int xt_me;		/* this partition's id */
-extern int xt_nodes;		/* how many there are */
-extern size_t xt_page;		/* bytes of a page */
+extern int xt_me; /* this partition's id */
+extern int xt_nodes; /* how many there are */
+extern size_t xt_page; /* bytes of a page */
 
 /* A program's beginning and end. */
 void xt_start(const char *topic);
@@ -55,7 +55,7 @@ void xt_barrier(const char *name);
 void xt_leave(void);
 
 void xt_meet_init(const char *topic);
-void xt_meet_again(void);	/* a connection of its own, for a child */
+void xt_meet_again(void); /* a connection of its own, for a child */
 void xt_meet_fail(void);
 void xt_meet_fini(void);
 void xt_meet_case(const char *name);
@@ -77,10 +77,10 @@ size_t xt_nonzero(const void *mem, size_t size);
 /* One access; the signal that it raised, or 0. */
 int xt_load(const void *at, uint64_t *value);
 int xt_store(void *at, uint64_t value);
-void *xt_map(size_t size);	/* anonymous, private, page by page */
-void *xt_map_huge(size_t size);	/* the same with huge pages behind it */
-size_t xt_huge_bytes(const void *mem);	/* AnonHugePages there */
-uint64_t xt_frame(const void *at);	/* frame behind an address, or 0 */
+void *xt_map(size_t size); /* anonymous, private, page by page */
+void *xt_map_huge(size_t size); /* the same with huge pages behind it */
+size_t xt_huge_bytes(const void *mem); /* AnonHugePages there */
+uint64_t xt_frame(const void *at); /* frame behind an address, or 0 */
 
 /* Catches SIGBUS and SIGSEGV outside of those: a failed check. */
 void xt_mem_init(void);

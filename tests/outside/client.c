@@ -13,8 +13,8 @@
 #include <unistd.h>
 #include <xpmem.h>
 
-#define SIZE	65536
-#define FOREVER	(120 * 50)
+#define SIZE 65536
+#define FOREVER (120 * 50)
 
 static void die(const char *what)
 {
