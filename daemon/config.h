@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef XPMEMD_CONFIG_H
+#define XPMEMD_CONFIG_H
+
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+#include <linux/xpmem_netlink.h>
+
+#define CONFIG_FILE "/etc/xpmem/xpmemd.conf"
+#define CONFIG_CONTROL "/run/xpmem/xpmemd.sock"
+#define CONFIG_ERROR_SIZE 512
+
+/**
+ * struct config_address - where to listen or to connect to
+ * @addr:   an IPv4 or IPv6 address with its port
+ * @length: of @addr; 0 when not given
+ */
+struct config_address {
+	struct sockaddr_storage addr;
+	socklen_t length;
+};
+
+/**
+ * struct config_peer - one other partition
+ * @partid:  its id
+ * @address: of its xpmemd
+ * @fabric:  enum xpmem_fabric; 0 when not given
+ * @window:  PCI address of the device that shows its memory
+ * @line:    where its block starts
+ */
+struct config_peer {
+	uint16_t partid;
+	struct config_address address;
+	uint32_t fabric;
+	char window[XPMEM_WINDOW_MAX + 1];
+	unsigned int line;
+};
+
+/**
+ * struct config - what the file says
+ * @partid:        this partition
+ * @listen:        where peers connect to
+ * @control:       path of the socket for xpmemctl
+ * @munge_socket:  path of munged's socket; empty for its default
+ * @fence_command: program that fences a partition; empty for none
+ * @heartbeat_ms:  between heartbeats
+ * @deadline_ms:   that a revoke may take
+ * @auth_uid:      user that a peer's xpmemd runs as
+ * @peers:         array; freed by config_free()
+ * @npeers:        its length
+ */
+struct config {
+	uint16_t partid;
+	struct config_address listen;
+	char control[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char munge_socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	char fence_command[256];
+	uint32_t heartbeat_ms;
+	uint32_t deadline_ms;
+	uid_t auth_uid;
+	struct config_peer *peers;
+	size_t npeers;
+};
+
+int config_load(struct config *config, const char *path, char *error);
+int config_parse(struct config *config, const char *path, char *text,
+		 char *error);
+void config_free(struct config *config);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef XPMEMD_HANDSHAKE_H
+#define XPMEMD_HANDSHAKE_H
+
+#include <stdint.h>
+
+#include "message.h"
+
+#define HANDSHAKE_TIMEOUT_MS 10000
+
+enum handshake_role {
+	HANDSHAKE_CONNECTOR = 1, /* the lower partid */
+	HANDSHAKE_ACCEPTOR = 2,
+};
+
+/**
+ * struct handshake_local - this side
+ * @partid:      this partition
+ * @version_min: oldest wire version we speak
+ * @version_max: newest
+ * @page_size:   bytes
+ * @machine:     EM_* of our programs
+ * @boot_id:     of this kernel
+ */
+struct handshake_local {
+	uint16_t partid;
+	uint16_t version_min;
+	uint16_t version_max;
+	uint32_t page_size;
+	uint16_t machine;
+	uint8_t boot_id[XPMEM_BOOT_ID_LEN];
+};
+
+/**
+ * struct handshake_result - what two partitions agreed on
+ * @fd:        the connected socket; the receiver's to close
+ * @partid:    the other side
+ * @version:   wire version
+ * @page_size: bytes
+ * @epoch:     the same on both sides, not 0
+ * @boot_id:   of the other side
+ */
+struct handshake_result {
+	int fd;
+	uint16_t partid;
+	uint32_t version;
+	uint32_t page_size;
+	uint64_t epoch;
+	uint8_t boot_id[XPMEM_BOOT_ID_LEN];
+};
+
+struct handshake;
+
+/**
+ * struct handshake_ops - what a handshake asks of its owner
+ * @expect: may a session with the partition whose HELLO this is begin?
+ *          Returns the fabric to use with it (enum xpmem_fabric), or -1 with
+ *          the reason filled in (REASON_SIZE bytes).
+ * @done:   called exactly once, unless handshake_destroy() comes first; the
+ *          handshake is gone then.  @result is NULL on failure, and @reason
+ *          says why; @partid is 0 when the other side never said who it is.
+ */
+struct handshake_ops {
+	int (*expect)(void *owner, const struct message_hello *hello,
+		      char *reason);
+	void (*done)(void *owner, uint16_t partid,
+		     const struct handshake_result *result, const char *reason);
+};
+
+int handshake_local_init(struct handshake_local *local, uint16_t partid);
+struct handshake *handshake_connect(const struct handshake_local *local, int fd,
+				    uint16_t partid, uint16_t fabric,
+				    const struct handshake_ops *ops,
+				    void *owner);
+struct handshake *handshake_accept(const struct handshake_local *local, int fd,
+				   const struct handshake_ops *ops,
+				   void *owner);
+void handshake_destroy(struct handshake *hs);
+
+#endif

@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The other partitions: who connects, when to try again, and what the kernel
+ * says of their sessions.  The step before is handshake.c, the step after
+ * kernel.c.
+ * Invariant: a peer is PEER_UP exactly while the kernel, as far as it told us,
+ * has a session with it; ending the daemon ends none.
+ */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "peer.h"
+
+#define BACKOFF_MIN_MS 100
+#define BACKOFF_MAX_MS 5000
+
+static const struct config *config;
+static const struct handshake_local *local;
+static void (*peers_changed)(void);
+static struct peer *peers;
+
+static void connect_later(struct peer *peer);
+
+/**
+ * peer_first - the peer with the lowest id
+ *
+ * Return: the peer, whose @next leads to the others; or NULL.
+ */
+const struct peer *peer_first(void)
+{
+	return peers;
+}
+
+static struct peer *find(uint16_t partid)
+{
+	struct peer *peer = peers;
+
+	while (peer && peer->config.partid != partid)
+		peer = peer->next;
+	return peer;
+}
+
+/**
+ * peer_find - look a peer up
+ * @partid: its id
+ *
+ * Return: the peer, valid until the next callback of the loop; or NULL.
+ */
+const struct peer *peer_find(uint16_t partid)
+{
+	return find(partid);
+}
+
+/**
+ * peer_state_name - a peer's state in words
+ * @peer: the peer
+ *
+ * Return: a constant string.
+ */
+const char *peer_state_name(const struct peer *peer)
+{
+	switch (peer->state) {
+	case PEER_DOWN:
+		return "down";
+	case PEER_CONNECTING:
+		return "connecting";
+	case PEER_UP:
+		return "up";
+	}
+	return "unknown";
+}
+
+/* Logs a reason once, however often it comes. */
+static void set_reason(struct peer *peer, const char *reason)
+{
+	if (!strcmp(peer->reason, reason))
+		return;
+	reason_set(peer->reason, "%s", reason);
+	log_warning("partition %u: %s", peer->config.partid, reason);
+}
+
+static void set_up(struct peer *peer, uint64_t epoch)
+{
+	if (peer->state == PEER_UP && peer->epoch == epoch)
+		return;
+	loop_timer_cancel(&peer->retry);
+	if (peer->handshake)
+		handshake_destroy(peer->handshake);
+	peer->handshake = NULL;
+	peer->state = PEER_UP;
+	peer->epoch = epoch;
+	peer->backoff_ms = BACKOFF_MIN_MS;
+	peer->reason[0] = '\0';
+	log_info("partition %u: session up", peer->config.partid);
+	peers_changed();
+}
+
+static void set_down(struct peer *peer, const char *reason)
+{
+	bool was_up = peer->state == PEER_UP;
+
+	peer->state = PEER_DOWN;
+	peer->boot_known = false;
+	set_reason(peer, reason);
+	connect_later(peer);
+	if (was_up)
+		peers_changed();
+}
+
+/**
+ * peer_session_start - hand a finished handshake to the kernel
+ * @result: what was agreed; its descriptor is closed here
+ *
+ * Blocks while the module takes the session over.
+ */
+void peer_session_start(const struct handshake_result *result)
+{
+	struct peer *peer = find(result->partid);
+	char reason[REASON_SIZE], all[REASON_SIZE];
+	struct kernel_session_params params;
+	int err;
+
+	if (!peer) {
+		close(result->fd);
+		return;
+	}
+	params = (struct kernel_session_params){
+		.partid = result->partid,
+		.fd = result->fd,
+		.epoch = result->epoch,
+		.version = result->version,
+		.page_size = result->page_size,
+		.fabric = peer->config.fabric,
+		.window = peer->config.window,
+		.boot_id = result->boot_id,
+		.heartbeat_ms = config->heartbeat_ms,
+		.deadline_ms = config->deadline_ms,
+	};
+	err = kernel_session_add(&params, reason);
+	close(result->fd);
+	if (!err) {
+		peer->boot_known = true;
+		memcpy(peer->boot_id, result->boot_id, sizeof(peer->boot_id));
+		set_up(peer, result->epoch);
+	} else if (err == -EEXIST) {
+		log_warning(
+			"partition %u: its session is up and is kept; a new one was dropped",
+			result->partid);
+		if (peer->state != PEER_UP)
+			connect_later(peer);
+	} else {
+		reason_set(all, "the kernel refuses the session: %s", reason);
+		if (peer->state != PEER_UP)
+			set_down(peer, all);
+	}
+}
+
+static void connect_done(void *owner, uint16_t partid,
+			 const struct handshake_result *result,
+			 const char *reason)
+{
+	struct peer *peer = owner;
+
+	(void)partid;
+	peer->handshake = NULL;
+	if (result) {
+		peer->state = PEER_DOWN;
+		peer_session_start(result);
+	} else {
+		set_down(peer, reason);
+	}
+}
+
+static const struct handshake_ops connect_ops = { .done = connect_done };
+
+static int connect_socket(const struct peer *peer)
+{
+	const struct config_address *to = &peer->config.address;
+	int one = 1, fd;
+
+	fd = socket(to->addr.ss_family,
+		    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -1;
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) ||
+	    (connect(fd, (const struct sockaddr *)&to->addr, to->length) &&
+	     errno != EINPROGRESS)) {
+		int err = errno;
+
+		close(fd);
+		errno = err;
+		return -1;
+	}
+	return fd;
+}
+
+static void connect_now(struct loop_timer *timer)
+{
+	struct peer *peer = container_of(timer, struct peer, retry);
+	char reason[REASON_SIZE];
+	int fd;
+
+	peer->backoff_ms *= 2;
+	if (peer->backoff_ms > BACKOFF_MAX_MS)
+		peer->backoff_ms = BACKOFF_MAX_MS;
+	fd = connect_socket(peer);
+	if (fd < 0) {
+		reason_set(reason, "connect: %s", strerror(errno));
+		set_down(peer, reason);
+		return;
+	}
+	peer->handshake = handshake_connect(local, fd, peer->config.partid,
+					    (uint16_t)peer->config.fabric,
+					    &connect_ops, peer);
+	if (!peer->handshake) {
+		close(fd);
+		connect_later(peer);
+		return;
+	}
+	peer->state = PEER_CONNECTING;
+}
+
+/* Of two partitions the lower connects. */
+static void connect_later(struct peer *peer)
+{
+	if (config->partid < peer->config.partid)
+		loop_timer_set(&peer->retry, peer->backoff_ms);
+}
+
+/**
+ * peer_expect - may a session with this partition begin?
+ * @owner:  unused
+ * @hello:  what a connector says
+ * @reason: REASON_SIZE bytes, filled in when not
+ *
+ * Return: the fabric (enum xpmem_fabric), or -1.
+ */
+int peer_expect(void *owner, const struct message_hello *hello, char *reason)
+{
+	const struct peer *peer = find(hello->partid);
+
+	(void)owner;
+	if (!peer)
+		return reason_set(
+			reason,
+			"partition %u is no peer of partition %u; add it to the configuration there",
+			hello->partid, config->partid);
+	if (hello->partid > config->partid)
+		return reason_set(
+			reason,
+			"partition %u must not connect to partition %u: the lower id does",
+			hello->partid, config->partid);
+	if (peer->state == PEER_UP &&
+	    (!peer->boot_known ||
+	     !memcmp(peer->boot_id, hello->boot_id, sizeof(peer->boot_id))))
+		return reason_set(
+			reason,
+			"partition %u still has a session with partition %u",
+			config->partid, hello->partid);
+	return (int)peer->config.fabric;
+}
+
+static void session_event(const struct kernel_session *session)
+{
+	struct peer *peer = find(session->partid);
+	char reason[REASON_SIZE];
+
+	if (!peer)
+		return;
+	if (session->state == XPMEM_SESSION_STATE_UP) {
+		set_up(peer, session->epoch);
+	} else if (peer->state == PEER_UP && peer->epoch == session->epoch) {
+		reason_set(reason, "session lost: %s", session->reason);
+		peer->backoff_ms = BACKOFF_MIN_MS;
+		set_down(peer, reason);
+	}
+}
+
+static void learn_session(const struct kernel_session *session, void *arg)
+{
+	struct peer *peer = find(session->partid);
+
+	(void)arg;
+	if (session->state != XPMEM_SESSION_STATE_UP)
+		return;
+	if (!peer) {
+		log_warning(
+			"partition %u: has a session, but is no peer; add it",
+			session->partid);
+		return;
+	}
+	peer->kept = true;
+	set_up(peer, session->epoch);
+}
+
+/* Makes every peer's state what the kernel says.  Returns 0 or -1. */
+static int learn_sessions(void)
+{
+	char reason[REASON_SIZE];
+	struct peer *peer;
+
+	for (peer = peers; peer; peer = peer->next)
+		peer->kept = false;
+	if (kernel_session_each(learn_session, NULL, reason)) {
+		log_error("cannot list the kernel's sessions: %s", reason);
+		return -1;
+	}
+	for (peer = peers; peer; peer = peer->next) {
+		if (!peer->kept && peer->state == PEER_UP)
+			set_down(peer, "session lost");
+	}
+	return 0;
+}
+
+static void events_missed(void)
+{
+	learn_sessions();
+}
+
+static const struct kernel_events_ops events_ops = {
+	.session = session_event,
+	.missed = events_missed,
+};
+
+static struct peer *peer_create(const struct config_peer *from)
+{
+	struct peer **at = &peers, *peer = calloc(1, sizeof(*peer));
+
+	if (!peer) {
+		log_error("no memory for peer %u", from->partid);
+		return NULL;
+	}
+	peer->config = *from;
+	peer->state = PEER_DOWN;
+	peer->backoff_ms = BACKOFF_MIN_MS;
+	peer->retry.fire = connect_now;
+	reason_set(peer->reason, "not heard of yet");
+	while (*at && (*at)->config.partid < from->partid)
+		at = &(*at)->next;
+	peer->next = *at;
+	*at = peer;
+	return peer;
+}
+
+static void peer_destroy(struct peer *peer)
+{
+	struct peer **at = &peers;
+
+	while (*at != peer)
+		at = &(*at)->next;
+	*at = peer->next;
+	loop_timer_cancel(&peer->retry);
+	if (peer->handshake)
+		handshake_destroy(peer->handshake);
+	free(peer);
+}
+
+/**
+ * peer_init - know the peers, learn what the kernel has, and connect
+ * @conf:    must outlive peer_exit() or be replaced by peer_reload()
+ * @self:    this side; must outlive peer_exit()
+ * @changed: called when a peer's session came up or was lost
+ *
+ * Return: 0, or -1 after logging why.
+ */
+int peer_init(const struct config *conf, const struct handshake_local *self,
+	      void (*changed)(void))
+{
+	char reason[REASON_SIZE];
+	struct peer *peer;
+	size_t i;
+
+	config = conf;
+	local = self;
+	peers_changed = changed;
+	for (i = 0; i < conf->npeers; i++) {
+		if (!peer_create(&conf->peers[i]))
+			goto destroy_peers;
+	}
+	/* First listen, then look: what changes in between is heard. */
+	if (kernel_events_init(&events_ops, reason)) {
+		log_error("%s", reason);
+		goto destroy_peers;
+	}
+	if (learn_sessions())
+		goto exit_events;
+	for (peer = peers; peer; peer = peer->next) {
+		if (peer->state == PEER_DOWN)
+			connect_later(peer);
+	}
+	return 0;
+
+exit_events:
+	kernel_events_exit();
+destroy_peers:
+	while (peers)
+		peer_destroy(peers);
+	return -1;
+}
+
+/**
+ * peer_exit - forget the peers
+ *
+ * The kernel's sessions stay: what is attached is not disturbed.
+ */
+void peer_exit(void)
+{
+	kernel_events_exit();
+	while (peers)
+		peer_destroy(peers);
+}
+
+static bool same_config(const struct config_peer *a,
+			const struct config_peer *b)
+{
+	return a->partid == b->partid && a->fabric == b->fabric &&
+	       !strcmp(a->window, b->window) &&
+	       a->address.length == b->address.length &&
+	       !memcmp(&a->address.addr, &b->address.addr, a->address.length);
+}
+
+/* The session of a peer that is gone from the configuration, or changed. */
+static void end_session(uint16_t partid)
+{
+	char reason[REASON_SIZE];
+	int err = kernel_session_del(partid, reason);
+
+	if (err && err != -ENOENT)
+		log_error("partition %u: cannot close its session: %s", partid,
+			  reason);
+}
+
+/**
+ * peer_reload - change the peers to those of another configuration
+ * @conf: takes the place of the one before, which is not used any more
+ *
+ * A peer that stays as it was is not disturbed.  The session of one that is
+ * gone is closed, and of one that changed closed and made anew.  Blocks while
+ * the module closes sessions.
+ *
+ * Return: 0, or -1 after logging that some peer could not be added.
+ */
+int peer_reload(const struct config *conf)
+{
+	struct peer *peer, *next;
+	int ret = 0;
+	size_t i;
+
+	config = conf;
+	for (peer = peers; peer; peer = peer->next)
+		peer->kept = false;
+	for (i = 0; i < conf->npeers; i++) {
+		peer = find(conf->peers[i].partid);
+		if (peer)
+			peer->kept =
+				same_config(&peer->config, &conf->peers[i]);
+	}
+	for (peer = peers; peer; peer = next) {
+		next = peer->next;
+		if (peer->kept)
+			continue;
+		end_session(peer->config.partid);
+		peer_destroy(peer);
+	}
+	for (i = 0; i < conf->npeers; i++) {
+		if (find(conf->peers[i].partid))
+			continue;
+		peer = peer_create(&conf->peers[i]);
+		if (peer)
+			connect_later(peer);
+		else
+			ret = -1;
+	}
+	peers_changed();
+	return ret;
+}
