@@ -445,7 +445,7 @@ int config_parse(struct config *config, const char *path, char *text,
 		.deadline_ms = 10000,
 	};
 	while ((line = strsep(&text, "\n"))) {
-		if (text || *line)
+		if (text || *line || !p.line)
 			p.line++;
 		if (split_line(&p, line) || parse_words(&p))
 			goto free_config;

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef XPMEMD_TEST_H
+#define XPMEMD_TEST_H
+
+/* cmocka wants these first. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+/* munged.c: a munged of our own, with a key of its own. */
+int munged_start(void **state);
+int munged_stop(void **state);
+const char *munged_socket(void);
+
+#define assert_contains(text, part)                                         \
+	do {                                                                \
+		if (!strstr(text, part))                                    \
+			fail_msg("\"%s\" does not say \"%s\"", text, part); \
+	} while (0)
+
+#endif

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What auth.c makes of each answer that munge can give; munge is a mock. */
+#include <munge.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "auth.h"
+#include "log.h"
+#include "test.h"
+
+munge_err_t __wrap_munge_encode(char **credential, munge_ctx_t ctx,
+				const void *payload, int length);
+munge_err_t __wrap_munge_decode(const char *credential, munge_ctx_t ctx,
+				void **payload, int *length, uid_t *uid,
+				gid_t *gid);
+
+static struct {
+	munge_err_t err;
+	size_t credential;
+	struct auth_claim claim;
+	int length;
+	uid_t uid;
+} mock;
+
+static char reason[REASON_SIZE];
+
+munge_err_t __wrap_munge_encode(char **credential, munge_ctx_t ctx,
+				const void *payload, int length)
+{
+	(void)ctx;
+	if (mock.err != EMUNGE_SUCCESS)
+		return mock.err;
+	assert_int_equal(length, sizeof(mock.claim));
+	memcpy(&mock.claim, payload, sizeof(mock.claim));
+	*credential = calloc(1, mock.credential + 1);
+	memset(*credential, 'c', mock.credential);
+	return EMUNGE_SUCCESS;
+}
+
+/* As the real one: a payload comes even with a credential that is refused. */
+munge_err_t __wrap_munge_decode(const char *credential, munge_ctx_t ctx,
+				void **payload, int *length, uid_t *uid,
+				gid_t *gid)
+{
+	(void)ctx;
+	assert_non_null(credential);
+	*payload = malloc(sizeof(mock.claim));
+	memcpy(*payload, &mock.claim, sizeof(mock.claim));
+	*length = mock.length;
+	*uid = mock.uid;
+	*gid = 0;
+	return mock.err;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&mock, 0, sizeof(mock));
+	mock.credential = 8;
+	mock.claim.partid = 1;
+	mock.length = sizeof(mock.claim);
+	auth_init("", 0);
+	return 0;
+}
+
+static void test_create(void **state)
+{
+	char credential[MESSAGE_CREDENTIAL_MAX + 1];
+	struct auth_claim claim = { .label = AUTH_LABEL, .partid = 7 };
+
+	(void)state;
+	assert_int_equal(auth_create(&claim, credential, reason), 0);
+	assert_string_equal(credential, "cccccccc");
+	assert_memory_equal(&mock.claim, &claim, sizeof(claim));
+	mock.credential = MESSAGE_CREDENTIAL_MAX;
+	assert_int_equal(auth_create(&claim, credential, reason), 0);
+	mock.credential++;
+	assert_int_equal(auth_create(&claim, credential, reason), -1);
+	mock.err = EMUNGE_SOCKET;
+	assert_int_equal(auth_create(&claim, credential, reason), -1);
+	assert_contains(reason, "start munged");
+}
+
+static void test_verify(void **state)
+{
+	const struct auth_claim claim = mock.claim;
+
+	(void)state;
+	assert_int_equal(auth_verify(&claim, "c", reason), 0);
+}
+
+static void test_refused_by_munge(void **state)
+{
+	const munge_err_t errors[] = {
+		EMUNGE_CRED_REPLAYED,	  EMUNGE_CRED_EXPIRED,
+		EMUNGE_CRED_REWOUND,	  EMUNGE_CRED_INVALID,
+		EMUNGE_CRED_UNAUTHORIZED, EMUNGE_SOCKET,
+	};
+	const struct auth_claim claim = mock.claim;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		mock.err = errors[i];
+		assert_int_equal(auth_verify(&claim, "c", reason), -1);
+		assert_contains(reason, "munge refuses its credential");
+	}
+}
+
+static void test_other_uid(void **state)
+{
+	const struct auth_claim claim = mock.claim;
+
+	(void)state;
+	mock.uid = 1000;
+	assert_int_equal(auth_verify(&claim, "c", reason), -1);
+	assert_contains(reason, "of user 1000, not 0");
+	auth_init("", 1000);
+	assert_int_equal(auth_verify(&claim, "c", reason), 0);
+	mock.uid = 0;
+	assert_int_equal(auth_verify(&claim, "c", reason), -1);
+}
+
+static void test_other_claim(void **state)
+{
+	struct auth_claim claim;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(claim); i++) {
+		claim = mock.claim;
+		((uint8_t *)&claim)[i] ^= 1;
+		assert_int_equal(auth_verify(&claim, "c", reason), -1);
+		assert_contains(reason, "for something else");
+	}
+	claim = mock.claim;
+	mock.length--;
+	assert_int_equal(auth_verify(&claim, "c", reason), -1);
+	mock.length = 0;
+	assert_int_equal(auth_verify(&claim, "c", reason), -1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_create, setup),
+		cmocka_unit_test_setup(test_verify, setup),
+		cmocka_unit_test_setup(test_refused_by_munge, setup),
+		cmocka_unit_test_setup(test_other_uid, setup),
+		cmocka_unit_test_setup(test_other_claim, setup),
+	};
+
+	return cmocka_run_group_tests_name("auth", tests, NULL, NULL);
+}

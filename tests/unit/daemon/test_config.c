@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The configuration file: what is read, and each thing that can be wrong. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "test.h"
+
+#define HEAD "partid 1\nlisten 10.77.0.1 7760\n"
+#define PEER(id)                           \
+	"peer " #id " {\n"                 \
+	"\taddress 10.77.0." #id " 7760\n" \
+	"\tfabric window\n"                \
+	"\twindow pci 0000:00:05.0\n"      \
+	"}\n"
+
+static char error[CONFIG_ERROR_SIZE];
+
+static int parse(struct config *config, const char *text)
+{
+	char *copy = strdup(text);
+	int ret;
+
+	error[0] = '\0';
+	ret = config_parse(config, "file", copy, error);
+	free(copy);
+	return ret;
+}
+
+static void test_complete(void **state)
+{
+	const struct sockaddr_in *addr;
+	struct config config;
+
+	(void)state;
+	assert_int_equal(parse(&config, "# all there is\n"
+					"  partid 1  # this one\n"
+					"listen ::1 7760\n"
+					"control \"/run/a b\"\n"
+					"heartbeat 100\n"
+					"deadline 2000\n"
+					"fence-command \"/bin/true\"\n"
+					"munge-socket /run/munge/x\n"
+					"auth-uid 0\n"
+					"\n" PEER(2) PEER(3)),
+			 0);
+	assert_int_equal(config.partid, 1);
+	assert_int_equal(config.listen.addr.ss_family, AF_INET6);
+	assert_string_equal(config.control, "/run/a b");
+	assert_string_equal(config.munge_socket, "/run/munge/x");
+	assert_string_equal(config.fence_command, "/bin/true");
+	assert_int_equal(config.heartbeat_ms, 100);
+	assert_int_equal(config.deadline_ms, 2000);
+	assert_int_equal(config.npeers, 2);
+	assert_int_equal(config.peers[1].partid, 3);
+	assert_string_equal(config.peers[1].window, "0000:00:05.0");
+	assert_int_equal(config.peers[1].fabric, XPMEM_FABRIC_WINDOW);
+	addr = (const struct sockaddr_in *)&config.peers[1].address.addr;
+	assert_int_equal(ntohs(addr->sin_port), 7760);
+	config_free(&config);
+	assert_int_equal(config.npeers, 0);
+}
+
+static void test_defaults(void **state)
+{
+	struct config config;
+
+	(void)state;
+	assert_int_equal(parse(&config, HEAD), 0);
+	assert_string_equal(config.control, CONFIG_CONTROL);
+	assert_int_equal(config.heartbeat_ms, 500);
+	assert_int_equal(config.deadline_ms, 10000);
+	assert_int_equal(config.auth_uid, 0);
+	assert_string_equal(config.fence_command, "");
+	config_free(&config);
+}
+
+static const struct {
+	const char *text;
+	const char *error;
+} wrong[] = {
+	{ "", "file:1: no partid; add" },
+	{ "partid 1\n", "file:1: no listen; add" },
+	{ "partid 0\n", "file:1: partid is \"0\"; give a number from 1" },
+	{ "partid 32768\n", "file:1: partid is \"32768\"" },
+	{ "partid -1\n", "file:1: partid is \"-1\"" },
+	{ "partid 1x\n", "file:1: partid is \"1x\"" },
+	{ "partid\n", "file:1: partid has 0 values; write \"partid ID\"" },
+	{ "partid 1 2\n", "file:1: partid has 2 values" },
+	{ "partid 1\npartid 1\n", "file:2: partid is given twice" },
+	{ "\nlisten p1 7760\n", "file:2: \"p1\" is no address; give" },
+	{ "listen 1.2.3.4 0\n", "file:1: listen is \"0\"" },
+	{ "listen 1.2.3.4 65536\n", "file:1: listen is \"65536\"" },
+	{ "control run\n", "file:1: control is \"run\"; give a path" },
+	{ "control \"/a\n", "file:1: a quoted word has no end; add" },
+	{ "fence-command /no/such\n", "cannot be run (No such file" },
+	{ "heartbeat 9\n", "file:1: heartbeat is \"9\"" },
+	{ HEAD "deadline 600\n", "under two heartbeats of 500 ms; raise" },
+	{ "colour red\n", "file:1: \"colour\" is not known here; see" },
+	{ "address 1.2.3.4 1\n", "file:1: \"address\" is not known here" },
+	{ "a b c d e f g h i\n", "file:1: too many words" },
+	{ "}\n", "file:1: \"}\" ends nothing; remove" },
+	{ "peer 2\n", "file:1: peer has 1 values; write \"peer ID {\"" },
+	{ "peer 2 (\n", "file:1: \"(\" follows the peer's id; start" },
+	{ "peer 0 {\n", "file:1: peer is \"0\"" },
+	{ "peer 2 {\n} x\n", "file:2: \"x\" follows \"}\"; put it" },
+	{ "peer 2 {\npeer 3 {\n", "file:2: peer in a peer; end the block" },
+	{ "peer 2 {\npartid 1\n", "file:2: \"partid\" is not known in a peer" },
+	{ "peer 2 {\nfabric stream\n", "file:2: fabric \"stream\" is not" },
+	{ "peer 2 {\nwindow usb 1\n", "file:2: window on \"usb\" is not" },
+	{ "peer 2 {\nwindow pci 5\n", "file:2: \"5\" is no PCI address" },
+	{ "peer 2 {\nwindow pci 0:0:20.0\n", "is no PCI address; give it as" },
+	{ "\npeer 2 {\n}\n", "file:2: peer 2 has no address; add" },
+	{ "peer 2 {\naddress 1.2.3.4 5\n}\n", "peer 2 has no fabric; add" },
+	{ "peer 2 {\naddress 1.2.3.4 5\nfabric window\n}\n",
+	  "file:1: peer 2 has no window; add" },
+	{ HEAD PEER(2) PEER(2), "file:8: peer 2 is in line 3 already" },
+	{ HEAD PEER(1), "file:3: peer 1 is this partition; remove" },
+	{ HEAD "peer 2 {\n", "the block of peer 2, line 3, has no end; add" },
+};
+
+static void test_wrong(void **state)
+{
+	struct config config;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		assert_int_equal(parse(&config, wrong[i].text), -1);
+		assert_contains(error, wrong[i].error);
+		assert_null(config.peers);
+	}
+}
+
+static void test_file(void **state)
+{
+	char path[] = "/tmp/xpmemd-test-XXXXXX";
+	int fd = mkstemp(path);
+	struct config config;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, HEAD, strlen(HEAD)), strlen(HEAD));
+	assert_int_equal(config_load(&config, path, error), 0);
+	config_free(&config);
+	assert_int_equal(write(fd, "\0", 1), 1);
+	assert_int_equal(config_load(&config, path, error), -1);
+	assert_contains(error, "is no text file");
+	close(fd);
+	unlink(path);
+	assert_int_equal(config_load(&config, path, error), -1);
+	assert_contains(error, "No such file or directory; create it");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_complete),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_wrong),
+		cmocka_unit_test(test_file),
+	};
+
+	return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}

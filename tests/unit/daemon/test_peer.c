@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The peers of partition 1, with a kernel that is faked and a partition 2 that
+ * is played by the test:
+ *
+ *	peer.c (partition 1) ---- TCP on 127.0.0.1 ---- handshake_accept (2)
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "auth.h"
+#include "fake_kernel.h"
+#include "peer.h"
+#include "test.h"
+
+static struct handshake_local one, two;
+static struct config config;
+static struct config_peer peers[2];
+static struct loop_source listener;
+static unsigned int changes;
+static unsigned int finished;
+static uint64_t epoch;
+
+static int expect(void *owner, const struct message_hello *hello, char *reason)
+{
+	(void)owner;
+	(void)reason;
+	assert_int_equal(hello->partid, 1);
+	return XPMEM_FABRIC_WINDOW;
+}
+
+static void done(void *owner, uint16_t partid,
+		 const struct handshake_result *result, const char *reason)
+{
+	(void)owner;
+	(void)partid;
+	(void)reason;
+	assert_non_null(result);
+	epoch = result->epoch;
+	close(result->fd);
+	finished++;
+}
+
+static const struct handshake_ops ops = { .expect = expect, .done = done };
+
+static void ready(struct loop_source *source, uint32_t events)
+{
+	int fd = accept4(source->fd, NULL, NULL, SOCK_NONBLOCK);
+
+	(void)events;
+	assert_true(fd >= 0);
+	assert_non_null(handshake_accept(&two, fd, &ops, NULL));
+}
+
+static void changed(void)
+{
+	changes++;
+}
+
+static void set_local(struct handshake_local *local, uint16_t partid)
+{
+	*local = (struct handshake_local){
+		.partid = partid,
+		.version_min = 1,
+		.version_max = 1,
+		.page_size = 4096,
+		.machine = 62,
+	};
+	memset(local->boot_id, partid, sizeof(local->boot_id));
+}
+
+static int setup(void **state)
+{
+	struct sockaddr_in *addr = (struct sockaddr_in *)&peers[0].address.addr;
+
+	(void)state;
+	memset(&fake_kernel, 0, sizeof(fake_kernel));
+	changes = finished = 0;
+	set_local(&one, 1);
+	set_local(&two, 2);
+	auth_init(munged_socket(), geteuid());
+	assert_int_equal(loop_init(), 0);
+	addr->sin_family = AF_INET;
+	addr->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	addr->sin_port = 0;
+	peers[0].address.length = sizeof(*addr);
+	listener.ready = ready;
+	listener.fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(
+		bind(listener.fd, (struct sockaddr *)addr, sizeof(*addr)), 0);
+	assert_int_equal(listen(listener.fd, 4), 0);
+	getsockname(listener.fd, (struct sockaddr *)addr,
+		    &peers[0].address.length);
+	loop_add(&listener, EPOLLIN);
+	peers[0].partid = 2;
+	peers[0].fabric = XPMEM_FABRIC_WINDOW;
+	strcpy(peers[0].window, "0000:00:05.0");
+	config = (struct config){
+		.partid = 1,
+		.heartbeat_ms = 500,
+		.deadline_ms = 10000,
+		.peers = peers,
+		.npeers = 1,
+	};
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	if (fake_kernel.events)
+		peer_exit();
+	loop_remove(&listener);
+	close(listener.fd);
+	loop_exit();
+	return 0;
+}
+
+static void start(void)
+{
+	if (!*munged_socket())
+		skip();
+	assert_int_equal(peer_init(&config, &one, changed), 0);
+}
+
+static void until(const unsigned int *counter, unsigned int value)
+{
+	while (*counter < value)
+		assert_int_equal(loop_step(), 0);
+}
+
+static void test_connect(void **state)
+{
+	(void)state;
+	start();
+	assert_string_equal(peer_state_name(peer_first()), "down");
+	until(&fake_kernel.added, 1);
+	until(&finished, 1);
+	assert_int_equal(peer_first()->state, PEER_UP);
+	assert_int_equal(changes, 1);
+	assert_int_equal(fake_kernel.last.partid, 2);
+	assert_true(fake_kernel.last.epoch == epoch);
+	assert_int_equal(fake_kernel.last.version, 1);
+	assert_int_equal(fake_kernel.last.page_size, 4096);
+	assert_int_equal(fake_kernel.last.fabric, XPMEM_FABRIC_WINDOW);
+	assert_int_equal(fake_kernel.last.heartbeat_ms, 500);
+	assert_int_equal(fake_kernel.last.deadline_ms, 10000);
+}
+
+static void test_lost(void **state)
+{
+	uint64_t before;
+
+	(void)state;
+	start();
+	until(&fake_kernel.added, 1);
+	until(&finished, 1);
+	before = epoch;
+	fake_kernel_lose(2);
+	assert_int_equal(changes, 2);
+	assert_int_equal(peer_first()->state, PEER_DOWN);
+	assert_contains(peer_first()->reason, "the test says so");
+	until(&fake_kernel.added, 2);
+	until(&finished, 2);
+	assert_int_equal(peer_first()->state, PEER_UP);
+	assert_true(epoch != before);
+}
+
+static void test_late_news(void **state)
+{
+	struct kernel_session old = {
+		.partid = 2,
+		.state = XPMEM_SESSION_STATE_LOST,
+		.epoch = 1,
+	};
+
+	(void)state;
+	start();
+	until(&fake_kernel.added, 1);
+	/* That another session, long replaced, was lost changes nothing. */
+	fake_kernel.events->session(&old);
+	assert_int_equal(peer_first()->state, PEER_UP);
+	old.partid = 99;
+	fake_kernel.events->session(&old);
+}
+
+static void test_missed_news(void **state)
+{
+	(void)state;
+	start();
+	until(&fake_kernel.added, 1);
+	fake_kernel.events->missed();
+	assert_int_equal(peer_first()->state, PEER_UP);
+	fake_kernel.n = 0;
+	fake_kernel.events->missed();
+	assert_int_equal(peer_first()->state, PEER_DOWN);
+	until(&fake_kernel.added, 2);
+}
+
+static void test_learn(void **state)
+{
+	(void)state;
+	fake_kernel.sessions[0].partid = 2;
+	fake_kernel.sessions[0].state = XPMEM_SESSION_STATE_UP;
+	fake_kernel.sessions[0].epoch = 7;
+	fake_kernel.n = 1;
+	start();
+	assert_int_equal(peer_first()->state, PEER_UP);
+	assert_true(peer_first()->epoch == 7);
+	assert_false(peer_first()->retry.armed);
+}
+
+static void test_refused_by_kernel(void **state)
+{
+	(void)state;
+	fake_kernel.refusal = -EINVAL;
+	start();
+	until(&fake_kernel.refused, 1);
+	assert_int_equal(peer_first()->state, PEER_DOWN);
+	assert_contains(peer_first()->reason, "refused by the test");
+	fake_kernel.refusal = -EEXIST;
+	until(&fake_kernel.refused, 2);
+	fake_kernel.refusal = 0;
+	until(&fake_kernel.added, 1);
+	assert_int_equal(peer_first()->state, PEER_UP);
+}
+
+static void test_expect(void **state)
+{
+	struct message_hello hello = { .partid = 2 };
+	char reason[REASON_SIZE];
+
+	(void)state;
+	config.partid = 3;
+	start();
+	assert_false(peer_first()->retry.armed);
+	assert_int_equal(peer_expect(NULL, &hello, reason),
+			 XPMEM_FABRIC_WINDOW);
+	hello.partid = 4;
+	assert_int_equal(peer_expect(NULL, &hello, reason), -1);
+	assert_contains(reason, "partition 4 is no peer of partition 3");
+}
+
+static void test_expect_restarted(void **state)
+{
+	struct message_hello hello = { .partid = 2 };
+	char reason[REASON_SIZE];
+	struct handshake_result result = {
+		.partid = 2,
+		.epoch = 5,
+		.boot_id = { 1 },
+	};
+
+	(void)state;
+	config.partid = 3;
+	start();
+	result.fd = dup(listener.fd);
+	peer_session_start(&result);
+	memcpy(hello.boot_id, result.boot_id, sizeof(hello.boot_id));
+	assert_int_equal(peer_expect(NULL, &hello, reason), -1);
+	assert_contains(reason, "still has a session");
+	hello.boot_id[0] = 2;
+	assert_int_equal(peer_expect(NULL, &hello, reason),
+			 XPMEM_FABRIC_WINDOW);
+}
+
+static void test_wrong_direction(void **state)
+{
+	struct message_hello hello = { .partid = 2 };
+	char reason[REASON_SIZE];
+
+	(void)state;
+	start();
+	assert_int_equal(peer_expect(NULL, &hello, reason), -1);
+	assert_contains(reason, "the lower id does");
+}
+
+static void test_reload(void **state)
+{
+	struct config next;
+
+	(void)state;
+	start();
+	until(&fake_kernel.added, 1);
+	next = config;
+	next.npeers = 2;
+	peers[1] = peers[0];
+	peers[1].partid = 3;
+	assert_int_equal(peer_reload(&next), 0);
+	assert_int_equal(fake_kernel.deleted, 0);
+	assert_int_equal(peer_find(2)->state, PEER_UP);
+	assert_int_equal(peer_find(3)->state, PEER_DOWN);
+	/* Changed: closed, and made anew. */
+	strcpy(peers[0].window, "0000:00:06.0");
+	next.npeers = 1;
+	assert_int_equal(peer_reload(&next), 0);
+	assert_null(peer_find(3));
+	assert_int_equal(fake_kernel.deleted, 2);
+	assert_int_equal(peer_find(2)->state, PEER_DOWN);
+	until(&fake_kernel.added, 2);
+	assert_string_equal(peer_find(2)->config.window, "0000:00:06.0");
+	/* Removed. */
+	next.npeers = 0;
+	assert_int_equal(peer_reload(&next), 0);
+	assert_null(peer_first());
+	assert_int_equal(fake_kernel.deleted, 3);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_connect),	    TEST(test_lost),
+		TEST(test_late_news),	    TEST(test_missed_news),
+		TEST(test_learn),	    TEST(test_refused_by_kernel),
+		TEST(test_expect),	    TEST(test_expect_restarted),
+		TEST(test_wrong_direction), TEST(test_reload),
+	};
+
+	return cmocka_run_group_tests_name("peer", tests, munged_start,
+					   munged_stop);
+}
