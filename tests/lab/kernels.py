@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Kernels from the cache or newly built, and the accelerator that can run them."""
+import fcntl
 import json
 import os
 import subprocess
 import tempfile
 
-import fcntl
 import packages
 from common import FLAVOURS, LAB, REPO, LabError, cache_dir, say
 from initramfs import PROBE_TOKEN, write_initramfs
