@@ -266,28 +266,51 @@ static void fence_done(void *owner, uint16_t partid, uint64_t released,
 	answer(client, reason);
 }
 
-static void cmd_fence(struct client *client, char **words, unsigned int nwords)
-{
-	char reason[REASON_SIZE];
-	const struct peer *peer;
-	uint16_t id;
+struct fence_check {
+	uint16_t partid;
+	bool lost;
+	bool up;
+};
 
-	(void)nwords;
-	if (parse_id(words[1], &id, reason)) {
-		answer(client, reason);
+static void check_session(const struct kernel_session *session, void *arg)
+{
+	struct fence_check *check = arg;
+
+	if (session->partid != check->partid)
 		return;
-	}
-	peer = peer_find(id);
-	if (peer && peer->state == PEER_UP) {
-		reason_set(
+	check->lost |= session->state == XPMEM_SESSION_STATE_LOST;
+	check->up |= session->state == XPMEM_SESSION_STATE_UP;
+}
+
+/* A fence command may turn a machine off: not for nothing. */
+static int fence_allowed(uint16_t id, char *reason)
+{
+	struct fence_check check = { .partid = id };
+
+	if (kernel_session_each(check_session, &check, reason))
+		return -1;
+	if (check.lost)
+		return 0;
+	if (check.up)
+		return reason_set(
 			reason,
 			"the session of partition %u is up; fence only what is lost",
 			id);
+	return reason_set(
+		reason,
+		"nothing of partition %u is lost; there is nothing to fence",
+		id);
+}
+
+static void cmd_fence(struct client *client, char **words, unsigned int nwords)
+{
+	char reason[REASON_SIZE];
+	uint16_t id;
+
+	(void)nwords;
+	if (parse_id(words[1], &id, reason) || fence_allowed(id, reason) ||
+	    fence_start(config->fence_command, id, fence_done, client, reason))
 		answer(client, reason);
-	} else if (fence_start(config->fence_command, id, fence_done, client,
-			       reason)) {
-		answer(client, reason);
-	}
 }
 
 static bool is_up(uint16_t id)
