@@ -205,10 +205,13 @@ static struct file *attachment_file(struct xpmem_attachment *att)
 						permit->import->inode;
 	struct file *file;
 
+	/* The file's last fput() gives both back. */
 	ihold(inode);
+	__module_get(THIS_MODULE);
 	file = alloc_file_pseudo(inode, mount, "xpmem", O_RDWR,
 				 &attachment_fops);
 	if (IS_ERR(file)) {
+		module_put(THIS_MODULE);
 		iput(inode);
 		return file;
 	}
@@ -409,9 +412,9 @@ static int fs_init(struct fs_context *fc)
 	return init_pseudo(fc, XPMEM_FS_MAGIC) ? 0 : -ENOMEM;
 }
 
+/* No owner: the one mount of it is the module's own, and must not hold it. */
 static struct file_system_type fs_type = {
 	.name = "xpmem",
-	.owner = THIS_MODULE,
 	.init_fs_context = fs_init,
 	.kill_sb = kill_anon_super,
 };

@@ -20,6 +20,42 @@ vm_fault_t xpmem_fault_error(int err)
 	return err == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
+/**
+ * xpmem_fault_unlock - drop the fault's lock, because something must be waited for
+ * @vmf: the fault; not to be touched afterwards, nor its VMA
+ * @att: the attachment; a reference is taken
+ *
+ * Return: 0: unlocked, end with xpmem_fault_retry(); else still locked, return
+ * this: the caller of the fault does not let it wait.
+ */
+vm_fault_t xpmem_fault_unlock(struct vm_fault *vmf,
+			      struct xpmem_attachment *att)
+{
+	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY))
+		return VM_FAULT_NOPAGE;
+	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
+		return VM_FAULT_RETRY;
+	xpmem_attachment_get(att);
+	release_fault_lock(vmf);
+	return 0;
+}
+
+/**
+ * xpmem_fault_retry - end a fault whose lock was dropped
+ * @att:  the attachment; its reference is consumed
+ * @addr: the address touched
+ * @err:  0, or why the repeated fault must fail; -EINTR and -ECANCELED are not
+ *        errors: the signal, or the missing VMA, is found by the repeated fault
+ */
+vm_fault_t xpmem_fault_retry(struct xpmem_attachment *att, unsigned long addr,
+			     int err)
+{
+	if (err && err != -EINTR && err != -ECANCELED)
+		xpmem_attachment_fail(att, addr, xpmem_fault_error(err));
+	xpmem_attachment_put(att);
+	return VM_FAULT_RETRY;
+}
+
 /* Map under the sequence in which the frames were found, or -EAGAIN. */
 static int map_found(struct xpmem_segment *seg, const struct xpmem_span *span,
 		     struct vm_area_struct *vma, unsigned long seq, bool write)
@@ -95,19 +131,11 @@ static vm_fault_t fault_slow(struct vm_fault *vmf, struct xpmem_segment *seg,
 			     bool write)
 {
 	unsigned long addr = vmf->address;
-	int err;
+	vm_fault_t ret = xpmem_fault_unlock(vmf, att);
 
-	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY))
-		return VM_FAULT_NOPAGE;
-	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
-		return VM_FAULT_RETRY;
-	xpmem_attachment_get(att);
-	release_fault_lock(vmf);
-	err = fault_in(seg, index, write);
-	if (err && err != -EINTR)
-		xpmem_attachment_fail(att, addr, xpmem_fault_error(err));
-	xpmem_attachment_put(att);
-	return VM_FAULT_RETRY;
+	if (ret)
+		return ret;
+	return xpmem_fault_retry(att, addr, fault_in(seg, index, write));
 }
 
 /**

@@ -123,11 +123,6 @@ struct xpmem_import *xpmem_import_open(u64 segid, bool write)
 	return imp;
 }
 
-void xpmem_import_get(struct xpmem_import *imp)
-{
-	kref_get(&imp->ref);
-}
-
 static void import_unused(struct kref *ref)
 {
 	struct xpmem_import *imp = container_of(ref, struct xpmem_import, ref);
@@ -304,22 +299,15 @@ static vm_fault_t fault_fetch(struct vm_fault *vmf, struct xpmem_import *imp,
 			      const struct xpmem_span *span, bool write)
 {
 	unsigned long addr = vmf->address;
-	int err;
+	vm_fault_t ret = xpmem_fault_unlock(vmf, att);
 
-	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY))
-		return VM_FAULT_NOPAGE;
-	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
-		return VM_FAULT_RETRY;
-	xpmem_import_get(imp);
-	xpmem_attachment_get(att);
-	release_fault_lock(vmf);
-	err = xpmem_fetch_wait(imp, span->index, span->count,
-			       span->index + span->target, write);
-	if (err && err != -EINTR && err != -ECANCELED)
-		xpmem_attachment_fail(att, addr, xpmem_fault_error(err));
-	xpmem_attachment_put(att);
-	xpmem_import_put(imp);
-	return VM_FAULT_RETRY;
+	/* The attachment holds the permit, and that the image. */
+	if (ret)
+		return ret;
+	return xpmem_fault_retry(att, addr,
+				 xpmem_fetch_wait(imp, span->index, span->count,
+						  span->index + span->target,
+						  write));
 }
 
 /**

@@ -226,6 +226,8 @@ u64 xpmem_reap_slot(unsigned int slot, enum xpmem_entry_event ev)
 		xpmem_reap(&reaped);
 		cond_resched();
 	} while (e);
+	/* Entries that waited for a message of this importer wait no more. */
+	xpmem_revoke_kick();
 	return pages;
 }
 

@@ -288,6 +288,10 @@ vm_fault_t xpmem_fault_local(struct vm_fault *vmf,
 vm_fault_t xpmem_fault_remote(struct vm_fault *vmf,
 			      struct xpmem_attachment *att, bool write);
 vm_fault_t xpmem_fault_error(int err);
+vm_fault_t xpmem_fault_unlock(struct vm_fault *vmf,
+			      struct xpmem_attachment *att);
+vm_fault_t xpmem_fault_retry(struct xpmem_attachment *att, unsigned long addr,
+			     int err);
 void xpmem_attachment_fail(struct xpmem_attachment *att, unsigned long addr,
 			   vm_fault_t ret);
 void xpmem_attachment_get(struct xpmem_attachment *att);
@@ -684,7 +688,6 @@ struct xpmem_fetch {
 };
 
 struct xpmem_import *xpmem_import_open(u64 segid, bool write);
-void xpmem_import_get(struct xpmem_import *imp);
 void xpmem_import_put(struct xpmem_import *imp);
 struct xpmem_import *xpmem_import_find(struct xpmem_session *session,
 				       u64 segid);
