@@ -16,7 +16,7 @@
 
 #define SIZE (16 * 1024UL)
 #define KERNEL 0xffff888000000000ULL
-#define BEYOND 0x7ffffffff000ULL /* the page after the last one */
+#define BEYOND 0xfffffffffff000ULL /* no process has this page, nor the next */
 
 static int fd;
 static char *mem; /* exported */
