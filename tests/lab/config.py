@@ -77,6 +77,7 @@ class Config:
 
     def command_line(self, ident):
         words = ["console=ttyS0", "panic=-1", "oops=panic", "mitigations=off", "numa=fake=2",
+                 "tsc=reliable",    # a busy host is no reason to distrust it
                  "rcupdate.rcu_cpu_stall_timeout=120", f"LAB_ID={ident}",
                  f'LAB_DIR="{self.directory}"', f'LAB_INIT="{LAB}/guest-init"',
                  f'LAB_TMP="{" ".join(self.below_tmp())}"']

@@ -8,7 +8,8 @@ BAD = re.compile(rb"""
     INFO:\ task\ .*\ blocked | hung_task: | \bOops\b | general\ protection | Kernel\ panic |
     kmemleak:\ [1-9]\d*\ new\ suspected | UBSAN: | soft\ lockup | rcu_\w+.*\bstall |
     sleeping\ function\ called\ from\ invalid\ context | refcount_t: | Bad\ page |
-    scheduling\ while\ atomic | kernel\ BUG | unable\ to\ handle | ODEBUG: | list_(add|del)\ corruption |
+    scheduling\ while\ atomic | kernel\ BUG | unable\ to\ handle | ODEBUG: |
+    list_(add|del)\ corruption |
     held\ lock\ freed | workqueue\ lockup | Invalid\ wait\ context
 """, re.VERBOSE)
 # messages of every healthy boot of this machine
