@@ -64,13 +64,14 @@ bool xpmem_ack_recv(struct xpmem_session *session, u64 seq)
 	us = div_u64(ktime_get_boottime_ns() - m->since, NSEC_PER_USEC);
 	xpmem_waits_add(&session->waits, us);
 	xpmem_waits_add(&xpmem_waits, us);
-	trace_xpmem_ack_recv(session->partid, seq, m->count);
+	trace_xpmem_ack_recv(session->partid, seq, m->pages);
 	for (i = 0; i < m->count; i += ACK_BATCH)
 		ack_folios(session, m, i);
-	atomic64_add(m->count, &session->acked);
+	atomic64_add(m->pages, &session->acked);
 	spin_lock(&xpmem_home.lock);
 	m->count = 0;
 	m->nruns = 0;
+	m->pages = 0;
 	session->revoke_tail++;
 	spin_unlock(&xpmem_home.lock);
 	xpmem_revoke_kick();

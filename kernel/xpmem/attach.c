@@ -28,6 +28,11 @@ static atomic_t *attachment_count(struct xpmem_permit *permit)
 				 &permit->import->nr_attachments;
 }
 
+static unsigned long permit_pages(const struct xpmem_permit *permit)
+{
+	return permit->segment ? permit->segment->pages : permit->import->pages;
+}
+
 /* The last VMA was closed, perhaps with the mmap_lock held; here it is not. */
 static void attachment_end(struct work_struct *work)
 {
@@ -47,9 +52,6 @@ static void attachment_unused(struct kref *ref)
 	struct xpmem_attachment *att =
 		container_of(ref, struct xpmem_attachment, ref);
 
-	spin_lock(&att->permit->lock);
-	list_del(&att->node);
-	spin_unlock(&att->permit->lock);
 	queue_work(detach_wq, &att->work);
 }
 
@@ -90,6 +92,7 @@ void xpmem_attachment_fail(struct xpmem_attachment *att, unsigned long addr,
 	att->failed.task = current;
 	att->failed.addr = addr & PAGE_MASK;
 	att->failed.ret = ret;
+	att->failed.until = jiffies + HZ;
 	spin_unlock(&att->permit->lock);
 }
 
@@ -103,7 +106,9 @@ static vm_fault_t attachment_failed(struct xpmem_attachment *att,
 	spin_lock(&att->permit->lock);
 	if (att->failed.task == current &&
 	    att->failed.addr == (addr & PAGE_MASK)) {
-		ret = att->failed.ret;
+		/* The task may have died since, and its pointer be another's. */
+		if (time_before(jiffies, att->failed.until))
+			ret = att->failed.ret;
 		att->failed.task = NULL;
 	}
 	spin_unlock(&att->permit->lock);
@@ -127,7 +132,7 @@ static vm_fault_t vma_touch(struct vm_fault *vmf, bool write)
 
 	vm_fault_t failed;
 
-	if (READ_ONCE(permit->dead))
+	if (READ_ONCE(permit->dead) || vmf->pgoff >= permit_pages(permit))
 		return VM_FAULT_SIGBUS;
 	failed = attachment_failed(att, vmf->address);
 	if (failed)
@@ -181,11 +186,20 @@ static int attachment_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct xpmem_attachment *att = file->private_data;
 
-	/* Only attach() maps this file; it is gone before anybody else could. */
-	if (!(vma->vm_flags & VM_SHARED))
+	/*
+	 * Once, by attach(): remap_file_pages() would come back with another
+	 * offset, when the VMA's reference is gone already.
+	 */
+	file->private_data = NULL;
+	if (!att)
+		return -ENODEV;
+	if (!(vma->vm_flags & VM_SHARED) ||
+	    vma->vm_pgoff + vma_pages(vma) > permit_pages(att->permit))
 		return -EINVAL;
+	/* VM_IO: otherwise madvise() could take VM_DONTCOPY away. */
 	vm_flags_mod(vma,
-		     VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP,
+		     VM_IO | VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND |
+		     VM_DONTDUMP,
 		     VM_MAYEXEC | (att->permit->write ? 0 : VM_MAYWRITE));
 	vma->vm_private_data = att;
 	vma->vm_ops = &attachment_vm_ops;
@@ -230,16 +244,8 @@ static struct xpmem_attachment *attachment_alloc(struct xpmem_permit *permit)
 	att->permit = permit;
 	kref_get(&permit->ref);
 	atomic_inc(attachment_count(permit));
-	spin_lock(&permit->lock);
-	list_add_tail(&att->node, &permit->attachments);
-	spin_unlock(&permit->lock);
 	xpmem_count(attachments);
 	return att;
-}
-
-static unsigned long permit_pages(const struct xpmem_permit *permit)
-{
-	return permit->segment ? permit->segment->pages : permit->import->pages;
 }
 
 /**
@@ -289,23 +295,24 @@ int xpmem_attachment_create(struct xpmem_permit *permit, u64 offset,
 }
 
 /*
- * Unmap one VMA of @att, or of the attachment at @vaddr.  The VMA is found and
- * unmapped in two steps; another thread that replaces it in between unmaps its
- * own mapping, as it could with munmap().
+ * Unmap one VMA of an attachment, or, with @att NULL, of any made with @permit.
+ * The VMA is found and unmapped in two steps; another thread that replaces it
+ * in between unmaps its own mapping, as it could with munmap().
  */
-static int detach_one(struct xpmem_attachment *att, unsigned long vaddr)
+static int detach_one(const struct xpmem_permit *permit,
+		      const struct xpmem_attachment *att)
 {
 	struct mm_struct *mm = current->mm;
-	struct vm_area_struct *vma;
 	unsigned long start = 0, len = 0;
-	VMA_ITERATOR(vmi, mm, att ? 0 : vaddr);
+	struct vm_area_struct *vma;
+	VMA_ITERATOR(vmi, mm, 0);
 
 	mmap_read_lock(mm);
 	for_each_vma(vmi, vma) {
-		if (!att && vma->vm_start > vaddr)
-			break;
+		const struct xpmem_attachment *at = vma->vm_private_data;
+
 		if (vma->vm_ops != &attachment_vm_ops ||
-		    (att && vma->vm_private_data != att))
+		    at->permit != permit || (att && at != att))
 			continue;
 		start = vma->vm_start;
 		len = vma->vm_end - vma->vm_start;
@@ -353,7 +360,7 @@ int xpmem_attachment_detach(unsigned long vaddr)
 	}
 	trace_xpmem_detach(att->permit->apid, vaddr);
 	do
-		err = detach_one(att, vaddr);
+		err = detach_one(att->permit, att);
 	while (!err);
 	xpmem_attachment_put(att);
 	return err == -ENOENT ? 0 : err;
@@ -367,26 +374,38 @@ int xpmem_attachment_detach(unsigned long vaddr)
  */
 void xpmem_attachment_detach_all(struct xpmem_permit *permit)
 {
-	struct xpmem_attachment *att, *done = NULL;
-
-	for (;;) {
-		spin_lock(&permit->lock);
-		att = list_first_entry_or_null(&permit->attachments,
-					       struct xpmem_attachment, node);
-		if (att && (att == done || !kref_get_unless_zero(&att->ref)))
-			att = NULL;
-		spin_unlock(&permit->lock);
-		if (!att)
-			return;
-		while (!detach_one(att, 0))
-			;
-		done = att;
-		xpmem_attachment_put(att);
-	}
+	while (!detach_one(permit, NULL))
+		;
 }
 
 /* Segments' mappings nest inside those of the exporter's files and memory. */
 static struct lock_class_key segment_i_mmap_key;
+static struct kmem_cache *inode_cache;
+
+/* A cache of our own: a lock's class stays with the memory of an inode. */
+static void inode_construct(void *data)
+{
+	struct inode *inode = data;
+
+	inode_init_once(inode);
+	lockdep_set_class(&inode->i_data.i_mmap_rwsem, &segment_i_mmap_key);
+}
+
+static struct inode *inode_alloc(struct super_block *sb)
+{
+	return alloc_inode_sb(sb, inode_cache, GFP_KERNEL);
+}
+
+static void inode_free(struct inode *inode)
+{
+	kmem_cache_free(inode_cache, inode);
+}
+
+static const struct super_operations fs_ops = {
+	.alloc_inode = inode_alloc,
+	.free_inode = inode_free,
+	.statfs = simple_statfs,
+};
 
 /**
  * xpmem_inode_create - an inode for a segment, or for the image of a remote one
@@ -401,15 +420,19 @@ struct inode *xpmem_inode_create(void)
 	if (!IS_ERR(inode)) {
 		inode->i_mode = S_IFREG | 0600;
 		i_size_write(inode, MAX_LFS_FILESIZE);
-		lockdep_set_class(&inode->i_mapping->i_mmap_rwsem,
-				  &segment_i_mmap_key);
 	}
 	return inode;
 }
 
 static int fs_init(struct fs_context *fc)
 {
-	return init_pseudo(fc, XPMEM_FS_MAGIC) ? 0 : -ENOMEM;
+	struct pseudo_fs_context *ctx = init_pseudo(fc, XPMEM_FS_MAGIC);
+
+	if (!ctx)
+		return -ENOMEM;
+	ctx->ops = &fs_ops;
+	fc->s_iflags |= SB_I_NOEXEC;
+	return 0;
 }
 
 /* No owner: the one mount of it is the module's own, and must not hold it. */
@@ -421,20 +444,36 @@ static struct file_system_type fs_type = {
 
 int xpmem_attach_init(void)
 {
+	int err = -ENOMEM;
+
+	inode_cache = kmem_cache_create("xpmem_inode", sizeof(struct inode), 0,
+					SLAB_ACCOUNT | SLAB_RECLAIM_ACCOUNT,
+					inode_construct);
+	if (!inode_cache)
+		return -ENOMEM;
 	detach_wq = alloc_workqueue("xpmem_detach", WQ_UNBOUND | WQ_MEM_RECLAIM,
 				    0);
 	if (!detach_wq)
-		return -ENOMEM;
+		goto destroy_cache;
 	mount = kern_mount(&fs_type);
 	if (IS_ERR(mount)) {
-		destroy_workqueue(detach_wq);
-		return PTR_ERR(mount);
+		err = PTR_ERR(mount);
+		goto destroy_wq;
 	}
 	return 0;
+
+destroy_wq:
+	destroy_workqueue(detach_wq);
+destroy_cache:
+	kmem_cache_destroy(inode_cache);
+	return err;
 }
 
 void xpmem_attach_exit(void)
 {
 	destroy_workqueue(detach_wq);
 	kern_unmount(mount);
+	/* Inodes are freed after a grace period. */
+	rcu_barrier();
+	kmem_cache_destroy(inode_cache);
 }

@@ -13,7 +13,7 @@
 #include "xpmem.h"
 
 /* Entries handled before the home's lock is dropped once. */
-#define DISPATCH_BATCH 1024
+#define DISPATCH_BATCH 1024ul
 
 static struct xpmem_revoke *open_message(struct xpmem_session *session)
 {
@@ -73,6 +73,7 @@ static void places_add(const struct xpmem_export *e, struct xpmem_revoke *m)
 
 		run_add(m, place->seg->segid, first, end - first);
 	}
+	m->pages += folio_nr_pages(e->folio);
 	m->pfn[m->count++] = folio_pfn(e->folio);
 }
 
@@ -91,8 +92,8 @@ static void send_message(struct xpmem_session *session)
 	xpmem_message_init(&m->message, &m->header, XPMEM_WIRE_REVOKE, length);
 	m->header.seq = cpu_to_le64(m->seq);
 	session->revoke_head++;
-	atomic64_add(m->count, &session->revoked);
-	trace_xpmem_revoke_send(session->partid, m->seq, m->count);
+	atomic64_add(m->pages, &session->revoked);
+	trace_xpmem_revoke_send(session->partid, m->seq, m->pages);
 	xpmem_socket_send(session, &m->message);
 }
 
@@ -137,59 +138,54 @@ static struct xpmem_export *queue_pop(void)
 		xpmem_home.tail = &xpmem_home.queue;
 	e->queue = NULL;
 	e->state.flags &= ~XPMEM_EXPORT_QUEUED;
+	xpmem_home.queued--;
 	return e;
 }
 
 /*
- * Entries whose importer has no message free stay on a list of their own, in
- * front of the queue again when this is done: the next acknowledgement kicks.
- * Return: whether there is more to do at once.
+ * Entries whose importer has no message free go to the end of the queue, so
+ * that they hold up nobody else; the next acknowledgement kicks.
  */
-static bool dispatch_some(struct xpmem_reaped *reaped)
+static void dispatch_some(unsigned long n, struct xpmem_reaped *reaped)
 {
-	struct xpmem_export *blocked = NULL, **tail = &blocked, *e;
-	unsigned int n = 0, slot;
+	struct xpmem_export *e;
+	unsigned int slot;
 
-	while (n++ < DISPATCH_BATCH && (e = queue_pop())) {
+	while (n-- && (e = queue_pop())) {
 		if (e->state.flags & XPMEM_EXPORT_DEAD) {
 			xpmem_reap_entry_locked(e, reaped);
 			continue;
 		}
 		entry_dispatch(e);
-		if (e->state.unsent) {
-			e->state.flags |= XPMEM_EXPORT_QUEUED;
-			*tail = e;
-			tail = &e->queue;
-		}
+		if (e->state.unsent)
+			xpmem_revoke_enqueue_locked(e);
 	}
 	for (slot = 0; slot < XPMEM_SLOTS; slot++)
 		if (xpmem_home.sessions[slot])
 			send_message(xpmem_home.sessions[slot]);
-	if (blocked) {
-		*tail = xpmem_home.queue;
-		if (!xpmem_home.queue)
-			xpmem_home.tail = tail;
-		xpmem_home.queue = blocked;
-	}
-	return !blocked && xpmem_home.queue;
 }
 
 /**
  * xpmem_dispatch - the work behind xpmem_revoke_kick()
  * @work: the home's
  *
+ * Looks at every entry that is queued when it starts, once.
+ *
  * Context: a WQ_MEM_RECLAIM queue.
  */
 void xpmem_dispatch(struct work_struct *work)
 {
+	unsigned long left = READ_ONCE(xpmem_home.queued);
 	struct xpmem_reaped reaped = {};
-	bool more;
 
 	do {
+		unsigned long n = min(left, DISPATCH_BATCH);
+
 		spin_lock(&xpmem_home.lock);
-		more = dispatch_some(&reaped);
+		dispatch_some(n, &reaped);
 		spin_unlock(&xpmem_home.lock);
 		xpmem_reap(&reaped);
 		cond_resched();
-	} while (more);
+		left -= n;
+	} while (left);
 }

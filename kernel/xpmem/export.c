@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * export: the home finds the exporter's pages and grants them.
+ * export: the home grants pages of the exporter that serve.c found.
  *
- * Before: fetch.c at the importer.  Next: revoke.c.  Invariant: one order, for
- * every page: reference, folio lock (tried), notifier lock, sequence, entry and
- * flag, message; the message is queued under the lock under which the entry
- * changed, so no revoke can overtake it.
+ * Before: serve.c.  Next: revoke.c.  Invariant: one order, for
+ * every page: notifier lock, sequence (while it stands, the exporter's own
+ * reference does), home's lock, folio lock (tried), flag, reference, entry; the
+ * message is queued under the lock under which the entry changed, so no revoke
+ * can overtake it.
  */
 #include <linux/mmu_rmap_notifier.h>
 #include <linux/module.h>
@@ -16,34 +17,20 @@
 #include "trace.h"
 #include "xpmem.h"
 
-/* Give up on a page that keeps changing; the importer asks again. */
-#define SERVE_ATTEMPTS 16
-#define BUSY_MS 2
-
 struct xpmem_home xpmem_home;
 
 static struct kmem_cache *export_cache;
-static struct workqueue_struct *serve_wq;
 
-/* One fetch on its way to a grant. */
-struct serve {
-	struct work_struct work;
-	struct xpmem_session *session; /* a reference */
-	struct xpmem_segment *seg; /* a reference */
-	/*
-	 * The slot's word for the segment when the fetch came.  If it changed,
-	 * the importer has let go since, and takes no answer.
-	 */
-	unsigned long remote;
-	u64 req; /* start, count, target, write: what is asked for */
-	unsigned long start;
-	unsigned int count;
-	unsigned int target;
-	bool write;
-	unsigned long *pages; /* what was found there */
-	unsigned int nr_spare;
-	void *spare[XPMEM_WIRE_PAGES]; /* entries, made before any lock */
-};
+/* kmem_cache_alloc_bulk() and back, for entries that may not be needed. */
+int xpmem_export_alloc_bulk(void **entries, unsigned int count)
+{
+	return kmem_cache_alloc_bulk(export_cache, GFP_KERNEL, count, entries);
+}
+
+void xpmem_export_free_bulk(void **entries, unsigned int count)
+{
+	kmem_cache_free_bulk(export_cache, count, entries);
+}
 
 void xpmem_export_free(struct xpmem_export *e)
 {
@@ -51,22 +38,25 @@ void xpmem_export_free(struct xpmem_export *e)
 	module_put(THIS_MODULE);
 }
 
-/*
+/**
+ * xpmem_export_exportable - may a folio be granted to other partitions?
+ * @seg:   the segment
+ * @folio: cannot go away
+ *
  * Anonymous memory, and memory files of the exporter's own.  Not: pages that
  * the kernel shares behind the owner's back, and other files' page cache, whose
  * truncation any reader could then delay.
  */
-static bool folio_exportable(const struct xpmem_segment *seg,
+bool xpmem_export_exportable(const struct xpmem_segment *seg,
 			     struct folio *folio)
 {
 	if (folio_test_hugetlb(folio) || folio_is_zone_device(folio) ||
 	    folio_test_hwpoison(folio) || folio_test_ksm(folio) ||
-	    !folio_test_swapbacked(folio) ||
 	    folio_nr_pages(folio) > XPMEM_FOLIO_PAGES)
 		return false;
 	if (folio_test_anon(folio))
 		return true;
-	return folio->mapping &&
+	return folio_test_swapbacked(folio) && folio->mapping &&
 	       uid_eq(folio->mapping->host->i_uid, seg->uid);
 }
 
@@ -81,14 +71,29 @@ static struct xpmem_place *place_find(struct xpmem_export *e,
 	return NULL;
 }
 
+/* Is the slot for this page number free, or ours already? */
+static bool key_free(const struct xpmem_export *e, struct xpmem_segment *seg,
+		     unsigned long index)
+{
+	void *old = xa_load(&seg->places, index);
+
+	return !old || xa_is_value(old) || old == e;
+}
+
+/*
+ * A place is found by the number of its folio's first page, or, where a folio
+ * of which only the end is left has that, by the number of the touched page.
+ */
 static int place_add_locked(struct xpmem_export *e, struct xpmem_segment *seg,
 			    long base, unsigned long index)
 {
 	struct xpmem_place *place = &e->place, *last = NULL;
-	void *old = xa_load(&seg->places, index);
+	unsigned long key = max(base, 0l);
 	unsigned int n = 0;
 
-	if (old && !xa_is_value(old) && old != e)
+	if (!key_free(e, seg, key))
+		key = index;
+	if (!key_free(e, seg, key))
 		return -EBUSY;
 	for (; place && place->seg; place = place->next, n++)
 		last = place;
@@ -98,7 +103,7 @@ static int place_add_locked(struct xpmem_export *e, struct xpmem_segment *seg,
 		place = kzalloc(sizeof(*place), GFP_NOWAIT | __GFP_NOWARN);
 	if (!place)
 		return -ENOMEM;
-	if (xa_err(xa_store(&seg->places, index, e,
+	if (xa_err(xa_store(&seg->places, key, e,
 			    GFP_NOWAIT | __GFP_NOWARN))) {
 		if (place != &e->place)
 			kfree(place);
@@ -113,7 +118,7 @@ static int place_add_locked(struct xpmem_export *e, struct xpmem_segment *seg,
 	return 0;
 }
 
-static struct xpmem_export *entry_create_locked(struct serve *s,
+static struct xpmem_export *entry_create_locked(struct xpmem_serve *s,
 						struct folio *folio)
 {
 	struct xpmem_export *e;
@@ -135,7 +140,7 @@ static struct xpmem_export *entry_create_locked(struct serve *s,
 	return e;
 }
 
-static void entry_abandon_locked(struct serve *s, struct xpmem_export *e)
+static void entry_abandon_locked(struct xpmem_serve *s, struct xpmem_export *e)
 {
 	xa_erase(&xpmem_home.exports, folio_pfn(e->folio));
 	atomic64_sub(folio_nr_pages(e->folio), &xpmem_counters.exported);
@@ -145,7 +150,26 @@ static void entry_abandon_locked(struct serve *s, struct xpmem_export *e)
 	s->spare[s->nr_spare++] = e;
 }
 
-static int folio_grant_locked(struct serve *s, struct folio *folio,
+/**
+ * xpmem_export_deferred_ms - how long a page is not granted yet
+ * @seg:   the segment
+ * @index: its page
+ *
+ * Context: under the home's lock.
+ * Return: milliseconds; 0: now.
+ */
+unsigned int xpmem_export_deferred_ms(struct xpmem_segment *seg, unsigned long index)
+{
+	void *entry = xa_load(&seg->places, index);
+	long left;
+
+	if (!xa_is_value(entry))
+		return 0;
+	left = (long)((xa_to_value(entry) - jiffies) << 1) >> 1;
+	return left > 0 ? jiffies_to_msecs(left) : 0;
+}
+
+static int folio_grant_locked(struct xpmem_serve *s, struct folio *folio,
 			      unsigned long pfn, unsigned long index)
 {
 	struct xpmem_export *e = xa_load(&xpmem_home.exports,
@@ -158,6 +182,8 @@ static int folio_grant_locked(struct serve *s, struct folio *folio,
 	bool made = !e;
 	int err = 0;
 
+	if (xpmem_export_deferred_ms(s->seg, index) || xpmem_export_deferred_ms(s->seg, max(base, 0l)))
+		return -EBUSY;
 	if (!e)
 		e = entry_create_locked(s, folio);
 	if (!e)
@@ -175,32 +201,50 @@ static int folio_grant_locked(struct serve *s, struct folio *folio,
 	return err;
 }
 
-static unsigned int deferred_ms(struct xpmem_segment *seg, unsigned long index)
+/**
+ * xpmem_export_around - does a page go with the touched one?
+ * @s: the fetch
+ * @i: which of its pages
+ */
+bool xpmem_export_around(const struct xpmem_serve *s, unsigned int i)
 {
-	void *entry = xa_load(&seg->places, index);
-	long left;
+	unsigned long first = (s->seg->start >> PAGE_SHIFT) + s->start;
 
-	if (!xa_is_value(entry))
-		return 0;
-	left = (long)((xa_to_value(entry) - jiffies) << 1) >> 1;
-	return left > 0 ? jiffies_to_msecs(left) : 0;
+	return (first + i) / XPMEM_SERVE_AROUND == (first + s->target) / XPMEM_SERVE_AROUND;
+}
+
+/*
+ * A page that the importer holds already is not granted again and again, unless
+ * it may now gain write access.
+ */
+static bool held_already(const struct xpmem_serve *s, unsigned int i)
+{
+	unsigned long page = s->pages[i];
+	struct xpmem_export *e;
+
+	if (xpmem_export_around(s, i) || !(page & XPMEM_PAGE_VALID))
+		return false;
+	e = xa_load(&xpmem_home.exports,
+		    folio_pfn(pfn_folio(page >> XPMEM_PAGE_SHIFT)));
+	return e && e->state.phase == XPMEM_ENTRY_GRANTED &&
+	       (e->state.importers & (1ull << s->session->slot)) &&
+	       folio_nr_pages(e->folio) == 1;
 }
 
 /* One page: may it be granted, and if so, it is. */
-static int page_grant_locked(struct serve *s, unsigned int i)
+static int page_grant_locked(struct xpmem_serve *s, unsigned int i)
 {
 	unsigned long page = s->pages[i], pfn = page >> XPMEM_PAGE_SHIFT;
 	struct folio *folio;
 	int err = -EBUSY;
 
-	if (!(page & XPMEM_PAGE_VALID) || is_zero_pfn(pfn) ||
-	    deferred_ms(s->seg, s->start + i))
+	if (!(page & XPMEM_PAGE_VALID) || is_zero_pfn(pfn))
 		return -EBUSY;
 	/* The exporter maps it: its reference lasts while the sequence does. */
 	folio = pfn_folio(pfn);
 	if (!folio_trylock(folio))
 		return -EBUSY;
-	if (folio_exportable(s->seg, folio))
+	if (xpmem_export_exportable(s->seg, folio))
 		err = folio_grant_locked(s, folio, pfn, s->start + i);
 	if (!err) {
 		/* What importers use is told by grants, not by this flag. */
@@ -238,7 +282,7 @@ static void run_add(struct xpmem_wire_grant *body, unsigned long index,
  * The importer may write a page only if the segment's mode let it and the
  * exporter's own entry is writable now.
  */
-static void writable_locked(struct serve *s)
+static void writable_locked(struct xpmem_serve *s)
 {
 	unsigned int i;
 
@@ -248,20 +292,30 @@ static void writable_locked(struct serve *s)
 		s->pages[i] &= ~XPMEM_PAGE_WRITE;
 }
 
-static int grant_locked(struct serve *s, struct xpmem_message *message)
+/**
+ * xpmem_export_grant_locked - grant what a fetch asks for, and say so
+ * @s:       the fetch, its pages found under a sequence that still stands
+ * @message: consumed, and queued, if this returns 0
+ *
+ * Context: under the segment's lock for reading and the home's lock.
+ * Return: 0; -EBUSY if the touched page cannot be granted now; -ENOENT if the
+ * importer is gone or has let go since.
+ */
+int xpmem_export_grant_locked(struct xpmem_serve *s, struct xpmem_message *message)
 {
 	struct xpmem_wire_grant *body = xpmem_message_payload(message);
 	void *word = xa_load(&s->seg->remote, s->session->slot);
 	unsigned int i, pages = 0;
 
-	if (s->session->phase != XPMEM_PEER_UP || s->session->closing ||
-	    !word || xa_to_value(word) != s->remote)
+	if (s->session->phase != XPMEM_PEER_UP || s->session->closing || !word ||
+	    xa_to_value(word) / XPMEM_REMOTE_GEN != s->remote / XPMEM_REMOTE_GEN)
 		return -ENOENT;
 	writable_locked(s);
 	if (page_grant_locked(s, s->target))
 		return -EBUSY;
 	for (i = 0; i < s->count; i++) {
-		if (i != s->target && page_grant_locked(s, i))
+		if (i != s->target &&
+		    (held_already(s, i) || page_grant_locked(s, i)))
 			continue;
 		run_add(body, s->start + i, s->pages[i] >> XPMEM_PAGE_SHIFT,
 			s->pages[i] & XPMEM_PAGE_WRITE);
@@ -278,245 +332,6 @@ static int grant_locked(struct serve *s, struct xpmem_message *message)
 	return 0;
 }
 
-/*
- * Is the touched page one that can be granted?  The zero page, a merged page
- * and a file's page become the exporter's own by a write, or an unsharing read.
- */
-static bool target_good(struct serve *s, unsigned long seq)
-{
-	unsigned long page = s->pages[s->target];
-	unsigned long pfn = page >> XPMEM_PAGE_SHIFT;
-	bool good = false;
-
-	if (is_zero_pfn(pfn))
-		return false;
-	down_read(&s->seg->lock);
-	if (!mmu_interval_read_retry(&s->seg->notifier, seq))
-		good = folio_exportable(s->seg, pfn_folio(pfn));
-	up_read(&s->seg->lock);
-	return good;
-}
-
-static int make_own(struct mm_struct *mm, unsigned long addr, bool write)
-{
-	struct vm_area_struct *vma = vma_lookup(mm, addr);
-
-	if (!vma)
-		return -EFAULT;
-	if (write || (vma->vm_flags & VM_WRITE))
-		return xpmem_lookup_fault_in(mm, addr, true);
-	return fixup_user_fault(mm, addr,
-				vma->vm_flags & VM_SHARED ? 0 :
-							    FAULT_FLAG_UNSHARE,
-				NULL);
-}
-
-/* Look the pages up under @seq; -EAGAIN: something was mended, look again. */
-static int find_pages(struct serve *s, unsigned long seq)
-{
-	struct xpmem_segment *seg = s->seg;
-	unsigned long addr = seg->start + (s->start << PAGE_SHIFT);
-	unsigned long want = addr + ((unsigned long)s->target << PAGE_SHIFT);
-	int err = xpmem_lookup(seg, addr, s->count, s->target, s->write,
-			       s->pages);
-
-	if (!err && target_good(s, seq))
-		return 0;
-	if (err && err != -EAGAIN)
-		return err;
-	err = make_own(seg->mm, want, s->write);
-	return err ? err : -EAGAIN;
-}
-
-static int serve_once(struct serve *s, struct xpmem_message *message)
-{
-	struct xpmem_segment *seg = s->seg;
-	unsigned long seq = mmu_interval_read_begin(&seg->notifier);
-	int err;
-
-	mmap_read_lock(seg->mm);
-	err = find_pages(s, seq);
-	if (err)
-		goto unlock;
-	down_read(&seg->lock);
-	if (seg->dead) {
-		err = -ENOENT;
-	} else if (mmu_interval_read_retry(&seg->notifier, seq)) {
-		err = -EAGAIN;
-	} else {
-		spin_lock(&xpmem_home.lock);
-		err = grant_locked(s, message);
-		spin_unlock(&xpmem_home.lock);
-	}
-	up_read(&seg->lock);
-unlock:
-	mmap_read_unlock(seg->mm);
-	return err;
-}
-
-static int serve_fetch(struct serve *s, struct xpmem_message *message)
-{
-	int attempt, err = -EBUSY;
-
-	if (s->write && !(s->remote & XPMEM_REMOTE_WRITE))
-		return -EACCES;
-	s->pages = kmalloc_array(s->count, sizeof(*s->pages), GFP_KERNEL);
-	if (!s->pages)
-		return -ENOMEM;
-	s->nr_spare = kmem_cache_alloc_bulk(export_cache, GFP_KERNEL, s->count,
-					    s->spare);
-	if (!s->nr_spare) {
-		err = -ENOMEM;
-		goto free_pages;
-	}
-	if (!mmget_not_zero(s->seg->mm)) {
-		err = -ENOENT;
-		goto free_spare;
-	}
-	for (attempt = 0; attempt < SERVE_ATTEMPTS; attempt++) {
-		err = serve_once(s, message);
-		if (err != -EAGAIN)
-			break;
-	}
-	mmput_async(s->seg->mm);
-free_spare:
-	kmem_cache_free_bulk(export_cache, s->nr_spare, s->spare);
-free_pages:
-	kfree(s->pages);
-	return err;
-}
-
-static enum xpmem_wire_status error_status(int err)
-{
-	switch (err) {
-	case -ENOENT:
-		return XPMEM_WIRE_NOENT;
-	case -EACCES:
-		return XPMEM_WIRE_ACCES;
-	case -EOPNOTSUPP:
-		return XPMEM_WIRE_NOTSUP;
-	case -ENOMEM:
-		return XPMEM_WIRE_NOMEM;
-	case -EBUSY:
-	case -EAGAIN:
-		return XPMEM_WIRE_BUSY;
-	}
-	return XPMEM_WIRE_FAULT;
-}
-
-static void refuse(struct serve *s, struct xpmem_message *message, int err)
-{
-	struct xpmem_wire_grant *body = xpmem_message_payload(message);
-	enum xpmem_wire_status status = error_status(err);
-	unsigned int ms;
-
-	spin_lock(&xpmem_home.lock);
-	ms = deferred_ms(s->seg, s->start + s->target);
-	spin_unlock(&xpmem_home.lock);
-	xpmem_message_trim(message, sizeof(*body));
-	body->nruns = 0;
-	body->status = cpu_to_le32(status);
-	if (status == XPMEM_WIRE_BUSY)
-		body->retry_ms = cpu_to_le32(ms ? ms : BUSY_MS);
-	trace_xpmem_grant(s->session->partid, s->seg->segid,
-			  s->start + s->target, 0, status);
-	xpmem_socket_send(s->session, message);
-}
-
-static void serve_work(struct work_struct *work)
-{
-	struct serve *s = container_of(work, struct serve, work);
-	struct xpmem_message *message =
-		xpmem_message_alloc(XPMEM_WIRE_GRANT,
-				    struct_size_t(struct xpmem_wire_grant, runs,
-						  s->count),
-				    GFP_KERNEL | __GFP_NOFAIL);
-	struct xpmem_wire_grant *body = xpmem_message_payload(message);
-	int err;
-
-	body->req = cpu_to_le64(s->req);
-	body->segid = cpu_to_le64(s->seg->segid);
-	err = serve_fetch(s, message);
-	if (err)
-		refuse(s, message, err);
-	xpmem_segment_put(s->seg);
-	xpmem_session_put(s->session);
-	kfree(s);
-}
-
-static void refuse_unknown(struct xpmem_session *session,
-			   const struct xpmem_wire_fetch *msg, u32 status)
-{
-	struct xpmem_message *message =
-		xpmem_message_alloc(XPMEM_WIRE_GRANT,
-				    sizeof(struct xpmem_wire_grant),
-				    GFP_NOWAIT | __GFP_NOWARN);
-	struct xpmem_wire_grant *body;
-
-	if (!message) {
-		xpmem_session_fail(session, "out of memory");
-		return;
-	}
-	body = xpmem_message_payload(message);
-	body->req = msg->req;
-	body->segid = msg->segid;
-	body->status = cpu_to_le32(status);
-	if (status == XPMEM_WIRE_BUSY)
-		body->retry_ms = cpu_to_le32(BUSY_MS);
-	xpmem_socket_send(session, message);
-}
-
-/**
- * xpmem_export_fetch - an importer asks for pages
- * @session: the session
- * @msg:     checked by xpmem_wire_check_payload()
- *
- * Only queues the service: that may fault, and the receiver must not.
- *
- * Context: the session's receiver.
- */
-void xpmem_export_fetch(struct xpmem_session *session,
-			const struct xpmem_wire_fetch *msg)
-{
-	struct xpmem_segment *seg = xpmem_segment_get(le64_to_cpu(msg->segid));
-	unsigned long start = le64_to_cpu(msg->start);
-	u32 count = le32_to_cpu(msg->count);
-	struct serve *s;
-	void *word;
-
-	if (!seg) {
-		refuse_unknown(session, msg, XPMEM_WIRE_NOENT);
-		return;
-	}
-	spin_lock(&xpmem_home.lock);
-	word = xa_load(&seg->remote, session->slot);
-	spin_unlock(&xpmem_home.lock);
-	if (!word || start + count > seg->pages) {
-		refuse_unknown(session, msg,
-			       word ? XPMEM_WIRE_FAULT : XPMEM_WIRE_ACCES);
-		goto put;
-	}
-	s = kzalloc(sizeof(*s), GFP_NOWAIT | __GFP_NOWARN);
-	if (!s) {
-		refuse_unknown(session, msg, XPMEM_WIRE_BUSY);
-		goto put;
-	}
-	INIT_WORK(&s->work, serve_work);
-	kref_get(&session->ref);
-	s->session = session;
-	s->seg = seg;
-	s->remote = xa_to_value(word);
-	s->req = le64_to_cpu(msg->req);
-	s->start = start;
-	s->count = count;
-	s->target = le64_to_cpu(msg->target) - start;
-	s->write = le32_to_cpu(msg->access) & XPMEM_WIRE_WRITE;
-	queue_work(serve_wq, &s->work);
-	return;
-put:
-	xpmem_segment_put(seg);
-}
-
 int xpmem_export_init(void)
 {
 	BUILD_BUG_ON(sizeof(struct xpmem_export) != 64);
@@ -530,18 +345,11 @@ int xpmem_export_init(void)
 					 NULL);
 	if (!export_cache)
 		return -ENOMEM;
-	/* Faults for other partitions: may wait for I/O, never waited for. */
-	serve_wq = alloc_workqueue("xpmem_serve", WQ_UNBOUND, 0);
-	if (!serve_wq) {
-		kmem_cache_destroy(export_cache);
-		return -ENOMEM;
-	}
 	return 0;
 }
 
 void xpmem_export_exit(void)
 {
-	destroy_workqueue(serve_wq);
 	kmem_cache_destroy(export_cache);
 	xa_destroy(&xpmem_home.exports);
 }

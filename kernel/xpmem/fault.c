@@ -31,8 +31,9 @@ vm_fault_t xpmem_fault_error(int err)
 vm_fault_t xpmem_fault_unlock(struct vm_fault *vmf,
 			      struct xpmem_attachment *att)
 {
+	/* Such a caller would repeat a fault for ever that cannot wait. */
 	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY))
-		return VM_FAULT_NOPAGE;
+		return VM_FAULT_SIGBUS;
 	if (vmf->flags & FAULT_FLAG_RETRY_NOWAIT)
 		return VM_FAULT_RETRY;
 	xpmem_attachment_get(att);
@@ -66,6 +67,7 @@ static int map_found(struct xpmem_segment *seg, const struct xpmem_span *span,
 	if (!down_read_trylock(&seg->lock))
 		return -EAGAIN;
 	if (!seg->dead && !mmu_interval_read_retry(&seg->notifier, seq)) {
+		WRITE_ONCE(seg->mapped, true);
 		/* A PFN mapping loses its dirty bit when it is zapped. */
 		if (write)
 			folio_mark_dirty(pfn_folio(pfn));
@@ -95,7 +97,7 @@ static int fault_fast(struct vm_area_struct *vma, struct xpmem_segment *seg,
 	if (mmap_read_trylock(seg->mm)) {
 		err = xpmem_lookup(seg,
 				   seg->start + (span->index << PAGE_SHIFT),
-				   span->count, span->target, write,
+				   span->count, span->target, 1, write,
 				   span->pages);
 		mmap_read_unlock(seg->mm);
 	}
@@ -113,7 +115,8 @@ static int fault_in(struct xpmem_segment *seg, unsigned long index, bool write)
 	err = mmap_read_lock_killable(seg->mm);
 	if (!err) {
 		err = xpmem_lookup_fault_in(seg->mm, seg->start +
-					    (index << PAGE_SHIFT), write);
+					    (index << PAGE_SHIFT),
+					    write ? FAULT_FLAG_WRITE : 0);
 		mmap_read_unlock(seg->mm);
 	}
 	if (!err)

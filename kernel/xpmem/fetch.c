@@ -220,8 +220,9 @@ static const char *store_run(struct xpmem_import *imp,
 
 	if (index < fetch->start || index + count > fetch->start + fetch->count)
 		return "grant of pages that nobody asked for";
+	/* Memory of the home that its window does not show: cannot be used. */
 	if (frame + count > window->frames)
-		return "grant of frames outside of the window";
+		return NULL;
 	for (i = 0; i < count; i++) {
 		unsigned long pfn = window->pfn + frame + i;
 		u8 phase = XPMEM_FRAME_WANTED;
@@ -232,9 +233,27 @@ static const char *store_run(struct xpmem_import *imp,
 				 xa_mk_value(pfn << XPMEM_PAGE_SHIFT |
 					     XPMEM_PAGE_VALID |
 					     (write ? XPMEM_PAGE_WRITE : 0)),
-				 GFP_NOWAIT | __GFP_NOWARN);
+				 GFP_NOWAIT | __GFP_NOWARN | __GFP_NOMEMALLOC);
 	}
 	return NULL;
+}
+
+/* Was the touched page granted with a frame that the window does not show? */
+static bool out_of_reach(const struct xpmem_import *imp,
+			 const struct xpmem_fetch *fetch,
+			 const struct xpmem_wire_grant *msg)
+{
+	u32 i, nruns = le32_to_cpu(msg->nruns);
+
+	for (i = 0; i < nruns; i++) {
+		unsigned long index = le64_to_cpu(msg->runs[i].index);
+		u32 count = le32_to_cpu(msg->runs[i].count);
+
+		if (fetch->target >= index && fetch->target < index + count)
+			return le64_to_cpu(msg->runs[i].frame) + count >
+			       imp->session->window.frames;
+	}
+	return false;
 }
 
 /**
@@ -259,12 +278,15 @@ const char *xpmem_fetch_grant(struct xpmem_session *session,
 	down_write(&imp->lock);
 	fetch = fetch_find(imp, le64_to_cpu(msg->req));
 	if (fetch) {
+		int error = status_error(le32_to_cpu(msg->status));
+
 		for (i = 0; i < nruns && !wrong; i++)
 			wrong = store_run(imp, fetch, &msg->runs[i]);
+		if (!error && out_of_reach(imp, fetch, msg))
+			error = -EOPNOTSUPP;
 		fetch->retry_ms = min(le32_to_cpu(msg->retry_ms), 1000u);
 		spin_lock(&imp->fetch_lock);
-		fetch_close_locked(fetch,
-				   status_error(le32_to_cpu(msg->status)));
+		fetch_close_locked(fetch, error);
 		spin_unlock(&imp->fetch_lock);
 	}
 	up_write(&imp->lock);

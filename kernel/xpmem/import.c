@@ -68,61 +68,6 @@ struct xpmem_import *xpmem_import_find(struct xpmem_session *session, u64 segid)
 	return imp;
 }
 
-/* The session's image of a segment: found, or made. */
-static struct xpmem_import *import_find(struct xpmem_session *session,
-					u64 segid, unsigned long pages)
-{
-	struct xpmem_import *imp;
-	int err;
-
-	mutex_lock(&session->imports_lock);
-	imp = xpmem_import_find(session, segid);
-	if (imp)
-		goto unlock;
-	imp = import_alloc(session, segid, pages);
-	if (IS_ERR(imp))
-		goto unlock;
-	/* Lost sessions take no more imports: lose_all() has passed. */
-	err = session->phase == XPMEM_PEER_UP ?
-		      xa_err(xa_store(&session->imports, segid, imp,
-				      GFP_KERNEL)) : -EHOSTUNREACH;
-	if (err) {
-		import_free(imp);
-		imp = ERR_PTR(err);
-	}
-unlock:
-	mutex_unlock(&session->imports_lock);
-	return imp;
-}
-
-/**
- * xpmem_import_open - ask another partition for a permit
- * @segid: a segment whose partition is not this one
- * @write: read-write, not just read
- *
- * Context: process; waits for the home, killable, at most the deadline.
- * Return: the image with a reference; ERR_PTR of -EHOSTUNREACH without a
- * session, -ENOENT, -EACCES, -ENOMEM, -EINTR, -ETIMEDOUT.
- */
-struct xpmem_import *xpmem_import_open(u64 segid, bool write)
-{
-	struct xpmem_session *session =
-		xpmem_session_get_up(segid >> XPMEM_SEGID_SHIFT);
-	struct xpmem_import *imp;
-	u64 pages;
-	int err;
-
-	if (!session)
-		return ERR_PTR(-EHOSTUNREACH);
-	err = xpmem_session_ask(session, segid, write, &pages);
-	if (err)
-		imp = ERR_PTR(err);
-	else
-		imp = import_find(session, segid, pages);
-	xpmem_session_put(session);
-	return imp;
-}
-
 static void import_unused(struct kref *ref)
 {
 	struct xpmem_import *imp = container_of(ref, struct xpmem_import, ref);
@@ -141,6 +86,94 @@ static void import_unused(struct kref *ref)
 void xpmem_import_put(struct xpmem_import *imp)
 {
 	kref_put(&imp->ref, import_unused);
+}
+
+/* Does the session take images?  Its end looks at all that came before. */
+static bool session_open(const struct xpmem_session *session)
+{
+	return READ_ONCE(session->phase) == XPMEM_PEER_UP &&
+	       !READ_ONCE(session->closing);
+}
+
+/*
+ * One image of a segment for all: revokes find only one.  A dying one may be in
+ * its place; whoever frees that leaves a newer one alone.
+ *
+ * Nothing is held while memory is allocated: the session's end must not wait
+ * for reclaim, because reclaim may be waiting for that.
+ */
+static struct xpmem_import *import_make(struct xpmem_session *session,
+					u64 segid, unsigned long pages)
+{
+	struct xpmem_import *imp = import_alloc(session, segid, pages);
+	struct xpmem_import *old;
+
+	if (IS_ERR(imp))
+		return imp;
+	xa_lock(&session->imports);
+	old = xa_load(&session->imports, segid);
+	if (old && kref_get_unless_zero(&old->ref)) {
+		xa_unlock(&session->imports);
+		import_free(imp);
+		return old;
+	}
+	old = __xa_cmpxchg(&session->imports, segid, old, imp, GFP_KERNEL);
+	xa_unlock(&session->imports);
+	if (xa_is_err(old)) {
+		import_free(imp);
+		return ERR_PTR(xa_err(old));
+	}
+	if (xa_load(&session->imports, segid) != imp) {
+		import_free(imp);
+		return ERR_PTR(-EAGAIN);
+	}
+	/* Pairs with lose_all(): it saw the image, or this sees the end. */
+	if (session_open(session))
+		return imp;
+	xpmem_import_put(imp);
+	return ERR_PTR(-EHOSTUNREACH);
+}
+
+static struct xpmem_import *import_find(struct xpmem_session *session,
+					u64 segid, unsigned long pages)
+{
+	struct xpmem_import *imp;
+
+	do {
+		imp = xpmem_import_find(session, segid);
+		if (!imp)
+			imp = import_make(session, segid, pages);
+	} while (imp == ERR_PTR(-EAGAIN));
+	return imp;
+}
+
+/**
+ * xpmem_import_open - ask another partition for a permit
+ * @segid: a segment whose partition is not this one
+ * @write: read-write, not just read
+ *
+ * Context: process; waits, killable, until the home answers or its session
+ * ends.
+ * Return: the image with a reference; ERR_PTR of -EHOSTUNREACH without a
+ * session, -ENOENT, -EACCES, -ENOMEM, -EINTR.
+ */
+struct xpmem_import *xpmem_import_open(u64 segid, bool write)
+{
+	struct xpmem_session *session =
+		xpmem_session_get_up(segid >> XPMEM_SEGID_SHIFT);
+	struct xpmem_import *imp;
+	u64 pages;
+	int err;
+
+	if (!session)
+		return ERR_PTR(-EHOSTUNREACH);
+	err = xpmem_session_ask(session, segid, write, &pages);
+	if (err)
+		imp = ERR_PTR(err);
+	else
+		imp = import_find(session, segid, pages);
+	xpmem_session_put(session);
+	return imp;
 }
 
 /* Forget frames and answers; the caller zaps after it released the lock. */
@@ -195,9 +228,6 @@ void xpmem_import_lose_all(struct xpmem_session *session)
 	struct xpmem_import *imp;
 	unsigned long segid = 0;
 
-	/* Whoever adds an image from here on sees the session's phase. */
-	mutex_lock(&session->imports_lock);
-	mutex_unlock(&session->imports_lock);
 	for (;; segid++) {
 		xa_lock(&session->imports);
 		imp = xa_find(&session->imports, &segid, ULONG_MAX, XA_PRESENT);

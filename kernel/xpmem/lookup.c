@@ -10,6 +10,7 @@
 #include <linux/pgtable.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
+#include <linux/userfaultfd_k.h>
 
 #include "xpmem.h"
 
@@ -53,12 +54,14 @@ static unsigned long page_word(unsigned long pfn, bool write)
 }
 
 /*
- * Dirty is decided when a page is mapped writable: the one page that is being
- * written may be clean, because the caller marks its folio dirty.
+ * Dirty is decided when a page is mapped writable: a page that is being written
+ * may be clean, because the caller marks its folio dirty.
  */
 static unsigned long look_at_pte(pte_t pte, bool writing)
 {
-	if (!pte_present(pte) || pte_protnone(pte) || pte_devmap(pte))
+	if (!pte_present(pte))
+		return pte_none(pte) ? 0 : XPMEM_PAGE_SWAPPED;
+	if (pte_protnone(pte) || pte_devmap(pte))
 		return 0;
 	if (pte_special(pte) && !is_zero_pfn(pte_pfn(pte)))
 		return 0;
@@ -66,9 +69,22 @@ static unsigned long look_at_pte(pte_t pte, bool writing)
 			 pte_write(pte) && (pte_dirty(pte) || writing));
 }
 
+/* Addresses that are being written, or soon will be. */
+struct written {
+	unsigned long start;
+	unsigned long end;
+};
+
+static bool being_written(const struct written *written, unsigned long addr,
+			  unsigned int i)
+{
+	addr += (unsigned long)i << PAGE_SHIFT;
+	return addr >= written->start && addr < written->end;
+}
+
 /* One page table's worth at most; RCU keeps the table, not what it says. */
 static void look_at_table(struct mm_struct *mm, unsigned long addr,
-			  unsigned int count, unsigned int writing,
+			  unsigned int count, const struct written *written,
 			  unsigned long *pages)
 {
 	pmd_t *pmdp = walk_to_pmd(mm, addr), pmd;
@@ -90,13 +106,14 @@ static void look_at_table(struct mm_struct *mm, unsigned long addr,
 			goto unlock;
 		for (i = 0; i < count; i++)
 			pages[i] = page_word(pfn + i, pmd_write(pmd) &&
-					     (pmd_dirty(pmd) || i == writing));
+				(pmd_dirty(pmd) ||
+				 being_written(written, addr, i)));
 		goto unlock;
 	}
 	pte = pte_offset_kernel(&pmd, addr);
 	for (i = 0; i < count; i++)
 		pages[i] = look_at_pte(ptep_get_lockless(pte + i),
-				       i == writing);
+				       being_written(written, addr, i));
 unlock:
 	rcu_read_unlock();
 }
@@ -107,6 +124,9 @@ unlock:
  * @addr:   first address in the exporter
  * @count:  pages
  * @target: which of them is needed; the others are welcome
+ * @around: with @write, so many pages, aligned, are given writable even where
+ *          the exporter's entry is clean; a power of two; the caller marks
+ *          dirty what it maps writable
  * @write:  @target is needed writable
  * @pages:  filled in: frame << XPMEM_PAGE_SHIFT | XPMEM_PAGE_*, or 0
  *
@@ -116,15 +136,21 @@ unlock:
  * not with that access; -EOPNOTSUPP if that kind of memory is not exported.
  */
 int xpmem_lookup(struct xpmem_segment *seg, unsigned long addr,
-		 unsigned int count, unsigned int target, bool write,
-		 unsigned long *pages)
+		 unsigned int count, unsigned int target, unsigned int around,
+		 bool write, unsigned long *pages)
 {
+	unsigned long size = (unsigned long)around << PAGE_SHIFT;
 	unsigned long end = addr + ((unsigned long)count << PAGE_SHIFT);
 	unsigned long at = addr, want = addr + ((unsigned long)target << PAGE_SHIFT);
+	struct written written = {};
 	struct vm_area_struct *vma;
 	int err;
 
 	mmap_assert_locked(seg->mm);
+	if (write) {
+		written.start = want & ~(size - 1);
+		written.end = written.start + size;
+	}
 	memset(pages, 0, count * sizeof(*pages));
 	err = vma_check(vma_lookup(seg->mm, want), write);
 	if (err)
@@ -138,8 +164,7 @@ int xpmem_lookup(struct xpmem_segment *seg, unsigned long addr,
 		}
 		if (!vma_check(vma, false))
 			look_at_table(seg->mm, at, (stop - at) >> PAGE_SHIFT,
-				      write && want >= at && want < stop ?
-					      (want - at) >> PAGE_SHIFT : -1u,
+				      &written,
 				      pages + ((at - addr) >> PAGE_SHIFT));
 		at = stop;
 	}
@@ -153,15 +178,21 @@ int xpmem_lookup(struct xpmem_segment *seg, unsigned long addr,
  * xpmem_lookup_fault_in - make a page of the exporter resident
  * @mm:    the exporter's address space
  * @addr:  the page
- * @write: it will be written
+ * @flags: FAULT_FLAG_WRITE, FAULT_FLAG_UNSHARE, or 0
  *
  * As the exporter's own touch would, but without marking the page accessed:
- * that would keep reclaim from freeing what only importers use.
+ * that would keep reclaim from freeing what only importers use.  Never waits
+ * for user space: a range under a userfaultfd is not faulted in.
  *
  * Context: @mm's mmap_lock is held for reading and stays held; sleeps for I/O.
- * Return: 0 or a negative errno.
+ * Return: 0; -EOPNOTSUPP under a userfaultfd; or as of fixup_user_fault().
  */
-int xpmem_lookup_fault_in(struct mm_struct *mm, unsigned long addr, bool write)
+int xpmem_lookup_fault_in(struct mm_struct *mm, unsigned long addr,
+			  unsigned int flags)
 {
-	return fixup_user_fault(mm, addr, write ? FAULT_FLAG_WRITE : 0, NULL);
+	struct vm_area_struct *vma = vma_lookup(mm, addr);
+
+	if (vma && userfaultfd_armed(vma))
+		return -EOPNOTSUPP;
+	return fixup_user_fault(mm, addr, flags, NULL);
 }

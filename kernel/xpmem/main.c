@@ -26,9 +26,12 @@ static int __init xpmem_init(void)
 	err = xpmem_export_init();
 	if (err)
 		goto exit_attach;
-	err = xpmem_session_init();
+	err = xpmem_serve_init();
 	if (err)
 		goto exit_export;
+	err = xpmem_session_init();
+	if (err)
+		goto exit_serve;
 	err = xpmem_revoke_init();
 	if (err)
 		goto exit_session;
@@ -48,6 +51,8 @@ exit_revoke:
 	xpmem_revoke_exit();
 exit_session:
 	xpmem_session_exit();
+exit_serve:
+	xpmem_serve_exit();
 exit_export:
 	xpmem_export_exit();
 exit_attach:
@@ -65,6 +70,7 @@ static void __exit xpmem_exit(void)
 	xpmem_netlink_exit();
 	xpmem_session_exit();
 	xpmem_revoke_exit();
+	xpmem_serve_exit();
 	xpmem_export_exit();
 	xpmem_attach_exit();
 }

@@ -99,7 +99,6 @@ int xpmem_permit_create(struct xpmem_process *process, u64 segid, bool write,
 		return -ENOMEM;
 	kref_init(&permit->ref);
 	INIT_LIST_HEAD(&permit->node);
-	INIT_LIST_HEAD(&permit->attachments);
 	spin_lock_init(&permit->lock);
 	permit->mm = process->mm;
 	permit->write = write;
@@ -161,10 +160,12 @@ void xpmem_permit_destroy(struct xpmem_permit *permit)
 
 	xa_erase(&permits, permit->apid);
 	WRITE_ONCE(permit->dead, true);
-	if (current->mm == permit->mm)
+	if (current->mm == permit->mm) {
 		xpmem_attachment_detach_all(permit);
-	else
+	} else if (mmget_not_zero(permit->mm)) {
 		unmap_mapping_range(inode->i_mapping, 0, 0, 1);
+		mmput_async(permit->mm);
+	}
 	xpmem_permit_put(permit);
 }
 

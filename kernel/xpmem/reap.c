@@ -3,8 +3,9 @@
  * release: an exported folio that nobody outside reaches any more is ordinary
  * memory again.
  *
- * Before: ack.c.  Invariant: an entry leaves the tables before its flag is
- * cleared and its reference given back, and only when core/entry.c said so.
+ * Before: ack.c.  Invariant: an entry leaves the tables together with its
+ * folio's flag, before the reference is given back, and only when core/entry.c
+ * said so.
  */
 #include <linux/mmu_rmap_notifier.h>
 #include <linux/pagevec.h>
@@ -56,6 +57,8 @@ void xpmem_reap_entry_locked(struct xpmem_export *e,
 		for (place = &e->place; place && place->seg; place = place->next)
 			place_erase_locked(e, place);
 		xa_erase(&xpmem_home.exports, folio_pfn(e->folio));
+		/* Together: no entry, no flag, and the next entry's own flag. */
+		folio_clear_rmap_external(e->folio);
 		e->state.flags |= XPMEM_EXPORT_DEAD;
 	}
 	if (e->state.flags & XPMEM_EXPORT_QUEUED)
@@ -154,9 +157,8 @@ static void entry_free(struct xpmem_export *e)
  * xpmem_reap - give back what left the tables, and wake whoever waits for it
  * @reaped: emptied
  *
- * The flag is cleared before the folio moves to where reclaim looks first;
- * folio_batch_reclaim_soon() pairs that with a reclaimer that puts the folio
- * back at the same time.
+ * The flags are clear already; folio_batch_reclaim_soon() pairs that with a
+ * reclaimer that puts the folio back at the same time.
  *
  * Context: process; may sleep; takes no folio lock and no mmap_lock.
  */
@@ -173,7 +175,6 @@ void xpmem_reap(struct xpmem_reaped *reaped)
 		next = e->queue;
 		folios++;
 		pages += folio_nr_pages(folio);
-		folio_clear_rmap_external(folio);
 		if (!(e->state.flags & XPMEM_EXPORT_TRY))
 			folio_put(folio);
 		else if (!folio_batch_add(&soon, folio))

@@ -40,6 +40,7 @@ void xpmem_revoke_enqueue_locked(struct xpmem_export *e)
 	e->queue = NULL;
 	*xpmem_home.tail = e;
 	xpmem_home.tail = &e->queue;
+	xpmem_home.queued++;
 }
 
 static void revoke_locked(struct xpmem_export *e, struct xpmem_reaped *reaped)
@@ -153,43 +154,51 @@ enum range_step {
 	RANGE_UNPLACE, /* whoever still holds it was lost: forget the address */
 };
 
+static bool range_step(struct xpmem_export *e, struct xpmem_segment *seg,
+		       enum range_step step, struct xpmem_reaped *reaped)
+{
+	switch (step) {
+	case RANGE_REVOKE:
+		revoke_locked(e, reaped);
+		return true;
+	case RANGE_PENDING:
+		return e->state.phase == XPMEM_ENTRY_REVOKING;
+	case RANGE_UNPLACE:
+		xpmem_reap_unplace_locked(e, seg, reaped);
+		return true;
+	}
+	return false;
+}
+
 /*
  * The range's notifier sequence keeps new entries out meanwhile.
- * Return: for RANGE_PENDING, whether any is; else whether there were any.
+ * Return: whether any entry took the step; RANGE_PENDING ends with the first.
  */
 static bool range_walk(struct xpmem_segment *seg, unsigned long first,
 		       unsigned long last, enum range_step step)
 {
-	unsigned long index = range_key(first);
 	unsigned long end = last + XPMEM_FOLIO_PAGES - 1;
+	unsigned long index = range_key(first);
 	struct xpmem_reaped reaped = {};
 	bool found = false;
 	void *entry;
 
-	spin_lock(&xpmem_home.lock);
-	xa_for_each_range(&seg->places, index, entry, index, end) {
-		struct xpmem_export *e = entry;
+	do {
+		unsigned int n = 0;
 
-		if (xa_is_value(entry) || !entry_in_range(e, seg, first, last))
-			continue;
-		switch (step) {
-		case RANGE_REVOKE:
-			found = true;
-			revoke_locked(e, &reaped);
-			break;
-		case RANGE_PENDING:
-			found |= e->state.phase == XPMEM_ENTRY_REVOKING;
-			break;
-		case RANGE_UNPLACE:
-			found = true;
-			xpmem_reap_unplace_locked(e, seg, &reaped);
-			break;
+		spin_lock(&xpmem_home.lock);
+		xa_for_each_range(&seg->places, index, entry, index, end) {
+			if (n++ == REVOKE_BATCH)
+				break;
+			if (!xa_is_value(entry) &&
+			    entry_in_range(entry, seg, first, last))
+				found |= range_step(entry, seg, step, &reaped);
+			if (found && step == RANGE_PENDING)
+				break;
 		}
-		if (found && step == RANGE_PENDING)
-			break;
-	}
-	spin_unlock(&xpmem_home.lock);
-	xpmem_reap(&reaped);
+		spin_unlock(&xpmem_home.lock);
+		xpmem_reap(&reaped);
+	} while (entry && !(found && step == RANGE_PENDING));
 	return found;
 }
 

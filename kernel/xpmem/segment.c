@@ -52,15 +52,15 @@ static bool segment_invalidate(struct mmu_interval_notifier *notifier,
 	if (!mmu_notifier_range_blockable(range)) {
 		bool clean = xpmem_revoke_range(seg, first, last, false);
 
-		if (clean && !atomic_read(&seg->nr_attachments))
+		if (clean && !READ_ONCE(seg->mapped))
 			return true;
 		/* The OOM reaper comes back; have something done by then. */
 		kref_get(&seg->ref);
-		if (!queue_work(system_unbound_wq, &seg->zap_work))
+		if (!queue_work(xpmem_session_wq, &seg->zap_work))
 			xpmem_segment_put(seg);
 		return false;
 	}
-	if (atomic_read(&seg->nr_attachments))
+	if (READ_ONCE(seg->mapped))
 		unmap_mapping_range(seg->inode->i_mapping,
 				    (loff_t)first << PAGE_SHIFT, b - a, 1);
 	xpmem_revoke_range(seg, first, last, !(current->flags & PF_MEMALLOC));
@@ -76,6 +76,9 @@ static void segment_zap(struct work_struct *work)
 	struct xpmem_segment *seg =
 		container_of(work, struct xpmem_segment, zap_work);
 
+	down_write(&seg->lock);
+	seg->mapped = false;
+	up_write(&seg->lock);
 	unmap_mapping_range(seg->inode->i_mapping, 0, 0, 1);
 	xpmem_segment_put(seg);
 }

@@ -23,12 +23,17 @@ static struct workqueue_struct *down_wq;
 /* Serialises making, closing and fencing sessions. */
 static DEFINE_MUTEX(admin_lock);
 
+/* The module is being unloaded: the control interface is gone already. */
+static bool exiting;
+
 static void session_free(struct kref *ref)
 {
 	struct xpmem_session *session =
 		container_of(ref, struct xpmem_session, ref);
 
 	xpmem_window_close(&session->window);
+	if (session->tx_wq)
+		destroy_workqueue(session->tx_wq);
 	xa_destroy(&session->imports);
 	xa_destroy(&session->requests);
 	kvfree(session->revokes);
@@ -104,30 +109,38 @@ static void slot_free(struct xpmem_session *session)
 	xpmem_session_put(session);
 }
 
-/* Tell the home's tables; what remains is in quarantine. */
-static void session_leave(struct xpmem_session *session, unsigned int actions)
+/*
+ * What the other side held: released if it let go in good order, else kept.
+ * Return: pages in quarantine.
+ */
+static u64 session_leave(struct xpmem_session *session, unsigned int actions)
 {
-	u64 pages;
+	u64 pages = 0;
 
-	if (actions & XPMEM_PEER_RELEASE) {
+	if (actions & XPMEM_PEER_RELEASE)
 		xpmem_reap_slot(session->slot, XPMEM_ENTRY_EV_PUT);
-		slot_free(session);
-		return;
-	}
-	pages = xpmem_reap_slot(session->slot, XPMEM_ENTRY_EV_LOST);
+	else
+		pages = xpmem_reap_slot(session->slot, XPMEM_ENTRY_EV_LOST);
 	atomic64_add(pages, &xpmem_counters.quarantine);
+	wake_up_all(&xpmem_home.wait);
+	return pages;
+}
+
+/* A lost session keeps its slot until its partition is fenced. */
+static void session_settle(struct xpmem_session *session, u64 pages)
+{
 	if (!pages) {
 		spin_lock(&xpmem_home.lock);
 		xpmem_peer_event(&session->phase, XPMEM_PEER_EV_FENCE);
 		spin_unlock(&xpmem_home.lock);
 		slot_free(session);
-	} else {
-		spin_lock(&xpmem_home.lock);
-		session->settled = true;
-		spin_unlock(&xpmem_home.lock);
-		pr_warn("xpmem: partition %u: %llu pages in quarantine until it is fenced: xpmemctl fence %u\n",
-			session->partid, pages, session->partid);
+		return;
 	}
+	pr_warn("xpmem: partition %u: %llu pages in quarantine until it is fenced: xpmemctl fence %u\n",
+		session->partid, pages, session->partid);
+	spin_lock(&xpmem_home.lock);
+	session->settled = true;
+	spin_unlock(&xpmem_home.lock);
 }
 
 static void requests_fail(struct xpmem_session *session)
@@ -152,6 +165,7 @@ static void session_down(struct work_struct *work)
 	u64 epoch = session->epoch;
 	const char *reason = session->reason;
 	unsigned int actions;
+	u64 pages;
 
 	cancel_delayed_work_sync(&session->beat_work);
 	spin_lock(&xpmem_home.lock);
@@ -161,31 +175,40 @@ static void session_down(struct work_struct *work)
 		xpmem_home.lost |= 1ull << session->slot;
 	spin_unlock(&xpmem_home.lock);
 	xpmem_socket_stop(session);
+	/* First, and without waiting for memory: reclaim may wait for this. */
+	pages = session_leave(session, actions);
 	pr_info("xpmem: partition %u: session ended: %s\n", partid, reason);
 	trace_xpmem_session(partid, epoch, session->phase, reason);
 	xpmem_import_lose_all(session);
 	requests_fail(session);
 	xpmem_segment_forget(session->slot);
 	xpmem_socket_release(session);
-	session_leave(session, actions);
-	wake_up_all(&xpmem_home.wait);
-	xpmem_netlink_session_event(partid, XPMEM_PEER_LOST, epoch, reason);
+	session_settle(session, pages);
+	if (!exiting)
+		xpmem_netlink_session_event(partid, XPMEM_PEER_LOST, epoch,
+					    reason);
 	xpmem_session_put(session);
+}
+
+/* Signed: what happened while we look is in the future. */
+static bool is_late(const struct xpmem_session *session, u64 since)
+{
+	s64 age = ktime_get_boottime_ns() - since;
+
+	return age > (s64)session->deadline_ms * NSEC_PER_MSEC;
 }
 
 static const char *overdue(struct xpmem_session *session)
 {
-	u64 now = ktime_get_boottime_ns(), limit;
 	const char *reason = NULL;
 	struct xpmem_revoke *m;
 
-	limit = (u64)session->deadline_ms * NSEC_PER_MSEC;
-	if (now - READ_ONCE(session->heard) > limit)
+	if (is_late(session, READ_ONCE(session->heard)))
 		return "silent for longer than the deadline";
 	spin_lock(&xpmem_home.lock);
 	m = &session->revokes[session->revoke_tail % XPMEM_REVOKES];
 	if (session->revoke_head != session->revoke_tail &&
-	    now - m->since > limit)
+	    is_late(session, m->since))
 		reason = "a revoke was not acknowledged within the deadline";
 	spin_unlock(&xpmem_home.lock);
 	if (reason)
@@ -251,7 +274,6 @@ static void session_fill(struct xpmem_session *session,
 {
 	kref_init(&session->ref);
 	init_completion(&session->started);
-	mutex_init(&session->imports_lock);
 	xa_init(&session->imports);
 	xa_init_flags(&session->requests, XA_FLAGS_ALLOC1);
 	INIT_DELAYED_WORK(&session->beat_work, session_beat);
@@ -276,7 +298,10 @@ session_alloc(const struct xpmem_session_params *params,
 	session->revokes = kvcalloc(XPMEM_REVOKES, sizeof(*session->revokes),
 				    GFP_KERNEL);
 	session->rx_buf = kvmalloc(XPMEM_WIRE_MAX, GFP_KERNEL);
-	if (!session->revokes || !session->rx_buf)
+	session->tx_wq = alloc_ordered_workqueue("xpmem_tx/%u",
+						 WQ_MEM_RECLAIM | WQ_HIGHPRI,
+						 session->partid);
+	if (!session->revokes || !session->rx_buf || !session->tx_wq)
 		goto put;
 	err = xpmem_window_open(&session->window, params->window, extack);
 	if (err)
@@ -323,8 +348,10 @@ static int check_old(const struct xpmem_session_params *params,
 	same = !memcmp(old->boot_id, params->boot_id, sizeof(old->boot_id));
 	if (same)
 		NL_SET_ERR_MSG(extack, "a session with this partition is up");
-	else
+	if (!same) {
 		xpmem_session_fail(old, "the partition was restarted");
+		flush_work(&old->down_work);
+	}
 	xpmem_session_put(old);
 	return same ? -EEXIST : 0;
 }
@@ -546,6 +573,7 @@ void xpmem_session_exit(void)
 	struct xpmem_session_info info;
 	u32 cursor = 0;
 
+	exiting = true;
 	while (!xpmem_session_info_next(&cursor, &info))
 		if (info.state == XPMEM_PEER_UP)
 			xpmem_session_close(info.partid);

@@ -109,7 +109,7 @@ bool xpmem_socket_send(struct xpmem_session *session,
 		message->queued = true;
 		list_add_tail(&message->node, &session->tx_queue);
 		/* Under the lock: the session's end cancels it for good. */
-		queue_work(xpmem_session_wq, &session->tx_work);
+		queue_work(session->tx_wq, &session->tx_work);
 	}
 	spin_unlock(&session->tx_lock);
 	if (!up)
@@ -258,7 +258,7 @@ static const char *message_recv(struct xpmem_session *session,
 			((const struct xpmem_wire_put *)payload)->segid));
 		return NULL;
 	case XPMEM_WIRE_FETCH:
-		xpmem_export_fetch(session, payload);
+		xpmem_serve_fetch(session, payload);
 		return NULL;
 	case XPMEM_WIRE_GRANT:
 		return xpmem_fetch_grant(session, payload);
@@ -336,15 +336,10 @@ static int socket_vet(struct socket *sock, struct netlink_ext_ack *extack)
 	return 0;
 }
 
-/* The false cycle: user sockets fault with the lock held, ours never do. */
-static struct lock_class_key socket_key, socket_slock_key;
-
 static void socket_prepare(struct xpmem_session *session)
 {
 	struct sock *sk = session->sock->sk;
 
-	sock_lock_init_class_and_name(sk, "slock-xpmem", &socket_slock_key,
-				      "sk_lock-xpmem", &socket_key);
 	sk->sk_allocation = GFP_NOIO;
 	sk->sk_use_task_frag = false;
 	sk->sk_sndtimeo = msecs_to_jiffies(session->deadline_ms);

@@ -33,6 +33,7 @@ struct netlink_ext_ack;
 struct xpmem_attachment;
 struct xpmem_import;
 struct xpmem_permit;
+struct xpmem_message;
 struct xpmem_segment;
 struct xpmem_session;
 
@@ -133,12 +134,15 @@ void xpmem_dev_exit(void);
  * @lock:     the notifier lock: readers map or export pages that they found
  *            under a sequence, the writer ends that sequence
  * @dead:     removed, or the exporter exited; written under @lock
+ * @mapped:   a local attachment may have pages mapped; set under @lock for
+ *            reading, cleared under it for writing
  * @remote:   slot to xpmem_remote word; protected by the home's lock
  * @places:   page number to export entry or deferral; protected by the home's
  *            lock
  * @nr_permits:     for the administrator
- * @nr_attachments: may be mapped locally if not 0
+ * @nr_attachments: for the administrator
  * @nr_exported:    places in @places
+ * @zap_work:       takes local attachments away where the notifier cannot
  */
 struct xpmem_segment {
 	struct kref ref;
@@ -156,6 +160,7 @@ struct xpmem_segment {
 	unsigned long seq;
 	struct rw_semaphore lock;
 	bool dead;
+	bool mapped;
 	struct xarray remote;
 	struct xarray places;
 	atomic_t nr_permits;
@@ -199,8 +204,7 @@ int xpmem_segment_info_next(u64 *cursor, struct xpmem_segment_info *info);
  * @dead:        released: attachments of it fault with SIGBUS
  * @segment:     what it is for, if that is on this partition
  * @import:      what it is for, if that is on another partition
- * @lock:        protects @attachments
- * @attachments: made with it
+ * @lock:        protects the attachments' failed faults
  */
 struct xpmem_permit {
 	struct kref ref;
@@ -213,7 +217,6 @@ struct xpmem_permit {
 	struct xpmem_segment *segment;
 	struct xpmem_import *import;
 	spinlock_t lock;
-	struct list_head attachments;
 };
 
 int xpmem_permit_create(struct xpmem_process *process, u64 segid, bool write,
@@ -228,7 +231,6 @@ void xpmem_permit_put(struct xpmem_permit *permit);
 /**
  * struct xpmem_attachment - one mapping of (part of) a segment
  * @ref:    one per VMA (an munmap in the middle makes two), one for attach()
- * @node:   in its permit's list
  * @permit: what it was made with; a reference
  * @failed: a fault that had to drop its lock before it failed; the same task's
  *          next fault at the same page delivers it; protected by permit->lock
@@ -236,12 +238,12 @@ void xpmem_permit_put(struct xpmem_permit *permit);
  */
 struct xpmem_attachment {
 	struct kref ref;
-	struct list_head node;
 	struct xpmem_permit *permit;
 	struct {
 		const struct task_struct *task;
 		unsigned long addr;
 		vm_fault_t ret;
+		unsigned long until;
 	} failed;
 	struct work_struct work;
 };
@@ -258,9 +260,10 @@ struct inode *xpmem_inode_create(void);
 /* --- fault.c, map.c ---------------------------------------------------- */
 
 /* What a page lookup says of one page: a frame number and these. */
-#define XPMEM_PAGE_VALID 0x1ul
-#define XPMEM_PAGE_WRITE 0x2ul
-#define XPMEM_PAGE_SHIFT 2
+#define XPMEM_PAGE_VALID   0x1ul /* there is one */
+#define XPMEM_PAGE_WRITE   0x2ul /* it may be mapped writable */
+#define XPMEM_PAGE_SWAPPED 0x4ul /* there is none now, but the contents are kept */
+#define XPMEM_PAGE_SHIFT   3
 
 /**
  * struct xpmem_span - consecutive pages of an attachment, found or to be found
@@ -299,9 +302,10 @@ void xpmem_attachment_put(struct xpmem_attachment *att);
 
 /* lookup.c */
 int xpmem_lookup(struct xpmem_segment *seg, unsigned long addr,
-		 unsigned int count, unsigned int target, bool write,
-		 unsigned long *pages);
-int xpmem_lookup_fault_in(struct mm_struct *mm, unsigned long addr, bool write);
+		 unsigned int count, unsigned int target, unsigned int around,
+		 bool write, unsigned long *pages);
+int xpmem_lookup_fault_in(struct mm_struct *mm, unsigned long addr,
+			  unsigned int flags);
 
 /* --- export.c: the home ------------------------------------------------ */
 
@@ -349,6 +353,7 @@ struct xpmem_export {
  *            rmap
  * @queue:    entries with revokes to be sent, in the order of decision
  * @tail:     where the next one goes
+ * @queued:   length of @queue
  * @seq:      number of the last revoke message
  * @lost:     slots whose session was lost and that nobody fenced
  * @sessions: by slot
@@ -360,6 +365,7 @@ struct xpmem_home {
 	struct xarray exports;
 	struct xpmem_export *queue;
 	struct xpmem_export **tail;
+	unsigned long queued;
 	u64 seq;
 	u64 lost;
 	struct xpmem_session *sessions[XPMEM_SLOTS];
@@ -372,12 +378,56 @@ extern struct xpmem_home xpmem_home;
 /* seg->remote: what a slot may do, and how often it let go of everything. */
 #define XPMEM_REMOTE_READ  0x1ul
 #define XPMEM_REMOTE_WRITE 0x2ul
-#define XPMEM_REMOTE_GEN   0x4ul
+#define XPMEM_REMOTE_GEN   0x4ul /* the lowest bit of the count */
+
+/* --- serve.c ------------------------------------------------------------ */
+
+/*
+ * Pages around the touched one that come back from swap with it, and that
+ * become writable with it, aligned: one answer for so many touches, at the
+ * price of as many pages marked dirty.
+ */
+#define XPMEM_SERVE_AROUND 32
+
+/* One fetch on its way to a grant. */
+struct xpmem_serve {
+	struct work_struct work;
+	struct xpmem_session *session; /* a reference */
+	struct xpmem_segment *seg; /* a reference */
+	/*
+	 * The slot's word for the segment when the fetch came.  If its count
+	 * has changed, the importer has let go since, and takes no answer.
+	 */
+	unsigned long remote;
+	u64 req; /* start, count, target, write: what is asked for */
+	unsigned long start;
+	unsigned int count;
+	unsigned int target;
+	bool write;
+	bool made_own; /* what could not be granted was replaced once */
+	unsigned long *pages; /* what was found there */
+	unsigned int nr_spare;
+	void *spare[XPMEM_WIRE_PAGES]; /* entries, made before any lock */
+};
+
+int xpmem_serve_init(void);
+void xpmem_serve_exit(void);
+void xpmem_serve_fetch(struct xpmem_session *session,
+		       const struct xpmem_wire_fetch *msg);
+
+/* --- export.c, again ----------------------------------------------------- */
 
 int xpmem_export_init(void);
 void xpmem_export_exit(void);
-void xpmem_export_fetch(struct xpmem_session *session,
-			const struct xpmem_wire_fetch *msg);
+bool xpmem_export_exportable(const struct xpmem_segment *seg,
+			     struct folio *folio);
+bool xpmem_export_around(const struct xpmem_serve *s, unsigned int i);
+unsigned int xpmem_export_deferred_ms(struct xpmem_segment *seg,
+				      unsigned long index);
+int xpmem_export_grant_locked(struct xpmem_serve *s,
+			      struct xpmem_message *message);
+int xpmem_export_alloc_bulk(void **entries, unsigned int count);
+void xpmem_export_free_bulk(void **entries, unsigned int count);
 void xpmem_export_free(struct xpmem_export *e);
 
 /**
@@ -494,6 +544,8 @@ struct xpmem_message {
  * @seq:     its number
  * @since:   when it was queued, ktime_get_boottime_ns()
  * @count:   valid members of @pfn
+ * @nruns:   valid members of @runs
+ * @pages:   of all those folios
  * @pfn:     frame numbers of the folios it asks for
  * @header:  as on the wire, followed by
  * @body:    and its runs
@@ -504,6 +556,7 @@ struct xpmem_revoke {
 	u64 since;
 	unsigned int count;
 	unsigned int nruns;
+	unsigned int pages;
 	unsigned long pfn[XPMEM_WIRE_PAGES];
 	struct xpmem_wire_header header;
 	struct xpmem_wire_revoke body;
@@ -545,10 +598,11 @@ struct xpmem_ping {
  * @tx_work:  sends them
  * @revokes:  ring of revoke messages, oldest at @revoke_tail; home's lock
  * @acks:     messages for acknowledgements
- * @imports_lock: serialises making images; not taken on the revoke path
  * @imports:  segid to import; its own lock
  * @requests: number to xpmem_request; its own lock
- * @down:     the work that ends the session; queued once
+ * @serving:  fetches of the other side that are being served
+ * @tx_wq:    runs @tx_work only: a socket that blocks delays nobody else
+ * @down_work: ends the session; queued once
  */
 struct xpmem_session {
 	struct kref ref;
@@ -572,6 +626,7 @@ struct xpmem_session {
 	u64 heard;
 	spinlock_t tx_lock;
 	struct list_head tx_queue;
+	struct workqueue_struct *tx_wq;
 	struct work_struct tx_work;
 	struct delayed_work beat_work;
 	struct work_struct down_work;
@@ -581,10 +636,10 @@ struct xpmem_session {
 	struct xpmem_ack acks[XPMEM_ACKS];
 	unsigned int ack_next;
 	struct xpmem_ping ping;
-	struct mutex imports_lock;
 	struct xarray imports;
 	struct xarray requests;
 	u32 request_next;
+	atomic_t serving;
 	atomic64_t granted;
 	atomic64_t revoked;
 	atomic64_t acked;
@@ -644,14 +699,14 @@ bool xpmem_socket_send_ack(struct xpmem_session *session, u64 seq);
 
 /**
  * struct xpmem_import - what this partition holds of a segment elsewhere
- * @ref:     one per permit, one per fetch, one per fault that waits
+ * @ref:     one per permit, and one for each look-up under way
  * @session: to its home; a reference
  * @segid:   its name
  * @pages:   its length
  * @inode:   its i_mmap holds the attachments
  * @lock:    readers map frames, the writer changes @frames
- * @frames:  page number to xpmem_page word, or to an error for the next fault;
- *           protected by @lock
+ * @frames:  page number to frame word, as in struct xpmem_span; protected by
+ *           @lock
  * @lost:    the session ended: every touch is SIGBUS; written under @lock
  * @fetch_lock: protects @fetches
  * @fetches: asked and not yet answered
