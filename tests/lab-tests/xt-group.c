@@ -126,11 +126,18 @@ long long xt_swapped_in(void)
 	return swap_pages(2);
 }
 
+int xt_group_press(const char *group, long long bytes)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%lld", bytes);
+	return write_file(path_of(group, "memory.reclaim"), text);
+}
+
 long long xt_group_reclaim(const char *group, long long bytes, int ms)
 {
 	long long before = xt_group_read(group, "memory.current");
 	long long end = xt_ms() + ms, left;
-	char text[32];
 	int error;
 
 	for (;;) {
@@ -138,9 +145,8 @@ long long xt_group_reclaim(const char *group, long long bytes, int ms)
 		       (before - xt_group_read(group, "memory.current"));
 		if (left <= 0 || xt_ms() > end)
 			return bytes - left;
-		snprintf(text, sizeof(text), "%lld", left);
 		/* EAGAIN: less than asked for; what was freed counts. */
-		error = write_file(path_of(group, "memory.reclaim"), text);
+		error = xt_group_press(group, left);
 		errno = error;
 		xt_need(!error || error == EAGAIN, "reclaim %lld bytes", left);
 	}

@@ -104,6 +104,8 @@ void xt_group_enter(const char *group);
 void xt_group_destroy(const char *group);
 long long xt_group_read(const char *group, const char *file);
 long long xt_group_stat(const char *group, const char *key);
+/* Asks once to reclaim; EAGAIN when the kernel found less than that. */
+int xt_group_press(const char *group, long long bytes);
 /* Reclaims until memory.current fell by @bytes or @ms are over, and returns
  * by how much it fell. */
 long long xt_group_reclaim(const char *group, long long bytes, int ms);
