@@ -253,12 +253,12 @@ static struct xpmem_attachment *attachment_alloc(struct xpmem_permit *permit)
  * @permit: of the caller's
  * @offset: bytes from the segment's start, need not be aligned
  * @size:   bytes, not 0
- * @vaddr:  where, page aligned, replacing what is there; 0: anywhere
+ * @vaddr:  where, page aligned and free of mappings; 0: anywhere
  * @at:     filled in with the address at which @offset appears
  *
  * Context: process; takes the mmap_lock.
- * Return: 0; -EINVAL if the range is not inside the segment; -ENOENT if the
- * permit is released; -ENOMEM.
+ * Return: 0; -EINVAL if the range is not inside the segment, or @vaddr not free;
+ * -ENOENT if the permit is released; -ENOMEM.
  */
 int xpmem_attachment_create(struct xpmem_permit *permit, u64 offset,
 			    size_t size, unsigned long vaddr,
@@ -269,7 +269,7 @@ int xpmem_attachment_create(struct xpmem_permit *permit, u64 offset,
 	struct xpmem_attachment *att;
 	struct file *file;
 
-	if (offset >= limit || size > limit - offset)
+	if (offset >= limit || size > limit - offset || vaddr >= TASK_SIZE)
 		return -EINVAL;
 	if (READ_ONCE(permit->dead))
 		return -ENOENT;
@@ -283,12 +283,12 @@ int xpmem_attachment_create(struct xpmem_permit *permit, u64 offset,
 	}
 	addr = vm_mmap(file, vaddr, size + offset_in_page(offset),
 		       PROT_READ | (permit->write ? PROT_WRITE : 0),
-		       MAP_SHARED | (vaddr ? MAP_FIXED : 0),
+		       MAP_SHARED | (vaddr ? MAP_FIXED_NOREPLACE : 0),
 		       first << PAGE_SHIFT);
 	fput(file);
 	xpmem_attachment_put(att);
 	if (IS_ERR_VALUE(addr))
-		return addr;
+		return addr == -EEXIST ? -EINVAL : addr;
 	trace_xpmem_attach(permit->apid, addr, size >> PAGE_SHIFT);
 	*at = addr + offset_in_page(offset);
 	return 0;

@@ -80,7 +80,7 @@ static long cmd_make(struct xpmem_process *process, void __user *arg)
 
 	if (copy_from_user(&cmd, arg, sizeof(cmd)))
 		return -EFAULT;
-	if (cmd.permit_type != XPMEM_PERMIT_MODE || cmd.permit_value & ~07777ull)
+	if (cmd.permit_type != XPMEM_PERMIT_MODE || cmd.permit_value & ~0777ull)
 		return -EINVAL;
 	err = xpmem_segment_create(process, cmd.vaddr, cmd.size,
 				   cmd.permit_value, &segid);

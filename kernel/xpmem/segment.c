@@ -213,7 +213,7 @@ void xpmem_segment_destroy(struct xpmem_segment *seg)
  * @segid:   the segment
  *
  * Context: process; may sleep.
- * Return: 0, -ENOENT if there is none, -EACCES if it is another process'.
+ * Return: 0, or -ENOENT if the process has no such segment.
  */
 int xpmem_segment_remove(struct xpmem_process *process, u64 segid)
 {
@@ -237,7 +237,7 @@ int xpmem_segment_remove(struct xpmem_process *process, u64 segid)
 	if (mine)
 		xpmem_segment_destroy(seg);
 	xpmem_segment_put(seg);
-	return mine ? 0 : -EACCES;
+	return mine ? 0 : -ENOENT;
 }
 
 /**
