@@ -137,7 +137,7 @@ static long long press(void)
 	began = xt_ms();
 	say("another process: reclaim %zu MiB of the exporter's group",
 	    size / XT_MIB);
-	freed = xt_group_reclaim(GROUP, size / 100 * 98, LIMIT_MS);
+	freed = xt_group_reclaim(GROUP, size / 100 * 96, LIMIT_MS);
 	*stop = true;
 	xt_need(!xt_join(watch), "the watcher ends well");
 	say("kernel: %.1f %% of the frames are free (%lld ms)",
