@@ -29,7 +29,8 @@ static void ack_folios(struct xpmem_session *session,
 	spin_lock(&xpmem_home.lock);
 	arg.lost = xpmem_home.lost;
 	for (i = from; i < to; i++) {
-		struct xpmem_export *e = xa_load(&xpmem_home.exports, m->pfn[i]);
+		struct xpmem_export *e =
+			xa_load(&xpmem_home.exports, m->pfn[i]);
 
 		if (!e)
 			continue;

@@ -17,9 +17,8 @@ static struct xpmem_message *ask_message(u64 segid, bool write, u32 req)
 	const struct cred *cred = current_cred();
 	const struct group_info *groups = cred->group_info;
 	u32 i, n = min(groups->ngroups, XPMEM_WIRE_GROUPS);
-	struct xpmem_message *message =
-		xpmem_message_alloc(XPMEM_WIRE_GET,
-				    sizeof(struct xpmem_wire_get), GFP_KERNEL);
+	struct xpmem_message *message = xpmem_message_alloc(
+		XPMEM_WIRE_GET, sizeof(struct xpmem_wire_get), GFP_KERNEL);
 	struct xpmem_wire_get *body;
 
 	if (!message)
@@ -29,12 +28,12 @@ static struct xpmem_message *ask_message(u64 segid, bool write, u32 req)
 	body->segid = cpu_to_le64(segid);
 	body->uid = cpu_to_le32(from_kuid(&init_user_ns, cred->euid));
 	body->gid = cpu_to_le32(from_kgid(&init_user_ns, cred->egid));
-	body->access = cpu_to_le32(XPMEM_WIRE_READ |
-				   (write ? XPMEM_WIRE_WRITE : 0));
+	body->access =
+		cpu_to_le32(XPMEM_WIRE_READ | (write ? XPMEM_WIRE_WRITE : 0));
 	body->ngroups = cpu_to_le32(n);
 	for (i = 0; i < n; i++)
-		body->groups[i] = cpu_to_le32(
-			from_kgid(&init_user_ns, groups->gid[i]));
+		body->groups[i] =
+			cpu_to_le32(from_kgid(&init_user_ns, groups->gid[i]));
 	return message;
 }
 
@@ -89,7 +88,8 @@ int xpmem_session_ask(struct xpmem_session *session, u64 segid, bool write,
 		goto erase;
 	}
 	sent = xpmem_socket_send(session, message);
-	err = sent ? wait_for_completion_killable(&request.done) : -EHOSTUNREACH;
+	err = sent ? wait_for_completion_killable(&request.done) :
+		     -EHOSTUNREACH;
 	if (err == -ERESTARTSYS)
 		err = -EINTR;
 	if (!err)
@@ -134,16 +134,16 @@ static bool caller_allowed(const struct xpmem_segment *seg,
 	u32 uid = le32_to_cpu(msg->uid);
 
 	for (i = 0; i < n; i++)
-		groups[i] = make_kgid(&init_user_ns,
-				      le32_to_cpu(msg->groups[i]));
+		groups[i] =
+			make_kgid(&init_user_ns, le32_to_cpu(msg->groups[i]));
 	return xpmem_segment_allows(seg, make_kuid(&init_user_ns, uid),
 				    make_kgid(&init_user_ns,
 					      le32_to_cpu(msg->gid)),
 				    groups, n, uid == 0, write);
 }
 
-static int permit_slot(struct xpmem_session *session,
-		       struct xpmem_segment *seg, bool write)
+static int permit_slot(struct xpmem_session *session, struct xpmem_segment *seg,
+		       bool write)
 {
 	unsigned long word;
 	void *old;
@@ -190,10 +190,9 @@ static u32 permit_give(struct xpmem_session *session,
 void xpmem_session_get_recv(struct xpmem_session *session,
 			    const struct xpmem_wire_get *msg)
 {
-	struct xpmem_message *message =
-		xpmem_message_alloc(XPMEM_WIRE_GET_REPLY,
-				    sizeof(struct xpmem_wire_get_reply),
-				    GFP_NOWAIT | __GFP_NOWARN);
+	struct xpmem_message *message = xpmem_message_alloc(
+		XPMEM_WIRE_GET_REPLY, sizeof(struct xpmem_wire_get_reply),
+		GFP_NOWAIT | __GFP_NOWARN);
 	struct xpmem_wire_get_reply *body;
 	u64 pages = 0;
 	u32 status;

@@ -199,7 +199,7 @@ static int attachment_mmap(struct file *file, struct vm_area_struct *vma)
 	/* VM_IO: otherwise madvise() could take VM_DONTCOPY away. */
 	vm_flags_mod(vma,
 		     VM_IO | VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND |
-		     VM_DONTDUMP,
+			     VM_DONTDUMP,
 		     VM_MAYEXEC | (att->permit->write ? 0 : VM_MAYWRITE));
 	vma->vm_private_data = att;
 	vma->vm_ops = &attachment_vm_ops;
@@ -235,7 +235,8 @@ static struct file *attachment_file(struct xpmem_attachment *att)
 
 static struct xpmem_attachment *attachment_alloc(struct xpmem_permit *permit)
 {
-	struct xpmem_attachment *att = kzalloc(sizeof(*att), GFP_KERNEL_ACCOUNT);
+	struct xpmem_attachment *att =
+		kzalloc(sizeof(*att), GFP_KERNEL_ACCOUNT);
 
 	if (!att)
 		return NULL;
@@ -261,8 +262,7 @@ static struct xpmem_attachment *attachment_alloc(struct xpmem_permit *permit)
  * -ENOENT if the permit is released; -ENOMEM.
  */
 int xpmem_attachment_create(struct xpmem_permit *permit, u64 offset,
-			    size_t size, unsigned long vaddr,
-			    unsigned long *at)
+			    size_t size, unsigned long vaddr, unsigned long *at)
 {
 	u64 limit = (u64)permit_pages(permit) << PAGE_SHIFT;
 	unsigned long first = offset >> PAGE_SHIFT, addr;
@@ -311,8 +311,8 @@ static int detach_one(const struct xpmem_permit *permit,
 	for_each_vma(vmi, vma) {
 		const struct xpmem_attachment *at = vma->vm_private_data;
 
-		if (vma->vm_ops != &attachment_vm_ops ||
-		    at->permit != permit || (att && at != att))
+		if (vma->vm_ops != &attachment_vm_ops || at->permit != permit ||
+		    (att && at != att))
 			continue;
 		start = vma->vm_start;
 		len = vma->vm_end - vma->vm_start;
@@ -451,8 +451,8 @@ int xpmem_attach_init(void)
 					inode_construct);
 	if (!inode_cache)
 		return -ENOMEM;
-	detach_wq = alloc_workqueue("xpmem_detach", WQ_UNBOUND | WQ_MEM_RECLAIM,
-				    0);
+	detach_wq =
+		alloc_workqueue("xpmem_detach", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!detach_wq)
 		goto destroy_cache;
 	mount = kern_mount(&fs_type);

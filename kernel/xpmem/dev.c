@@ -49,8 +49,8 @@ static struct xpmem_segment *first_segment(struct xpmem_process *process)
 	struct xpmem_segment *seg;
 
 	spin_lock(&process->lock);
-	seg = list_first_entry_or_null(&process->segments,
-				       struct xpmem_segment, node);
+	seg = list_first_entry_or_null(&process->segments, struct xpmem_segment,
+				       node);
 	if (seg)
 		list_del_init(&seg->node);
 	spin_unlock(&process->lock);
@@ -148,8 +148,8 @@ static long cmd_attach(struct xpmem_process *process, void __user *arg)
 
 	if (copy_from_user(&cmd, arg, sizeof(cmd)))
 		return -EFAULT;
-	if (cmd.apid <= 0 || cmd.offset < 0 || !cmd.size ||
-	    cmd.flags || offset_in_page(cmd.vaddr))
+	if (cmd.apid <= 0 || cmd.offset < 0 || !cmd.size || cmd.flags ||
+	    offset_in_page(cmd.vaddr))
 		return -EINVAL;
 	permit = xpmem_permit_get(process, cmd.apid);
 	if (!permit)

@@ -60,8 +60,8 @@ bool xpmem_export_exportable(const struct xpmem_segment *seg,
 	       uid_eq(folio->mapping->host->i_uid, seg->uid);
 }
 
-static struct xpmem_place *place_find(struct xpmem_export *e,
-				      const struct xpmem_segment *seg, long base)
+static struct xpmem_place *
+place_find(struct xpmem_export *e, const struct xpmem_segment *seg, long base)
 {
 	struct xpmem_place *place;
 
@@ -103,8 +103,7 @@ static int place_add_locked(struct xpmem_export *e, struct xpmem_segment *seg,
 		place = kzalloc(sizeof(*place), GFP_NOWAIT | __GFP_NOWARN);
 	if (!place)
 		return -ENOMEM;
-	if (xa_err(xa_store(&seg->places, key, e,
-			    GFP_NOWAIT | __GFP_NOWARN))) {
+	if (xa_err(xa_store(&seg->places, key, e, GFP_NOWAIT | __GFP_NOWARN))) {
 		if (place != &e->place)
 			kfree(place);
 		return -ENOMEM;
@@ -158,7 +157,8 @@ static void entry_abandon_locked(struct xpmem_serve *s, struct xpmem_export *e)
  * Context: under the home's lock.
  * Return: milliseconds; 0: now.
  */
-unsigned int xpmem_export_deferred_ms(struct xpmem_segment *seg, unsigned long index)
+unsigned int xpmem_export_deferred_ms(struct xpmem_segment *seg,
+				      unsigned long index)
 {
 	void *entry = xa_load(&seg->places, index);
 	long left;
@@ -172,8 +172,7 @@ unsigned int xpmem_export_deferred_ms(struct xpmem_segment *seg, unsigned long i
 static int folio_grant_locked(struct xpmem_serve *s, struct folio *folio,
 			      unsigned long pfn, unsigned long index)
 {
-	struct xpmem_export *e = xa_load(&xpmem_home.exports,
-					 folio_pfn(folio));
+	struct xpmem_export *e = xa_load(&xpmem_home.exports, folio_pfn(folio));
 	struct xpmem_entry_arg arg = {
 		.slots = 1ull << s->session->slot,
 		.lost = xpmem_home.lost,
@@ -182,15 +181,17 @@ static int folio_grant_locked(struct xpmem_serve *s, struct folio *folio,
 	bool made = !e;
 	int err = 0;
 
-	if (xpmem_export_deferred_ms(s->seg, index) || xpmem_export_deferred_ms(s->seg, max(base, 0l)))
+	if (xpmem_export_deferred_ms(s->seg, index) ||
+	    xpmem_export_deferred_ms(s->seg, max(base, 0l)))
 		return -EBUSY;
 	if (!e)
 		e = entry_create_locked(s, folio);
 	if (!e)
 		return -EBUSY;
 	if (!place_find(e, s->seg, base))
-		err = e->state.phase == XPMEM_ENTRY_REVOKING ? -EBUSY :
-			place_add_locked(e, s->seg, base, index);
+		err = e->state.phase == XPMEM_ENTRY_REVOKING ?
+			      -EBUSY :
+			      place_add_locked(e, s->seg, base, index);
 	if (!err && !(xpmem_entry_event(&e->state, XPMEM_ENTRY_EV_GRANT, &arg) &
 		      XPMEM_ENTRY_SEND))
 		err = -EBUSY;
@@ -210,7 +211,8 @@ bool xpmem_export_around(const struct xpmem_serve *s, unsigned int i)
 {
 	unsigned long first = (s->seg->start >> PAGE_SHIFT) + s->start;
 
-	return (first + i) / XPMEM_SERVE_AROUND == (first + s->target) / XPMEM_SERVE_AROUND;
+	return (first + i) / XPMEM_SERVE_AROUND ==
+	       (first + s->target) / XPMEM_SERVE_AROUND;
 }
 
 /*
@@ -301,14 +303,17 @@ static void writable_locked(struct xpmem_serve *s)
  * Return: 0; -EBUSY if the touched page cannot be granted now; -ENOENT if the
  * importer is gone or has let go since.
  */
-int xpmem_export_grant_locked(struct xpmem_serve *s, struct xpmem_message *message)
+int xpmem_export_grant_locked(struct xpmem_serve *s,
+			      struct xpmem_message *message)
 {
 	struct xpmem_wire_grant *body = xpmem_message_payload(message);
 	void *word = xa_load(&s->seg->remote, s->session->slot);
 	unsigned int i, pages = 0;
 
-	if (s->session->phase != XPMEM_PEER_UP || s->session->closing || !word ||
-	    xa_to_value(word) / XPMEM_REMOTE_GEN != s->remote / XPMEM_REMOTE_GEN)
+	if (s->session->phase != XPMEM_PEER_UP || s->session->closing ||
+	    !word ||
+	    xa_to_value(word) / XPMEM_REMOTE_GEN !=
+		    s->remote / XPMEM_REMOTE_GEN)
 		return -ENOENT;
 	writable_locked(s);
 	if (page_grant_locked(s, s->target))
@@ -340,9 +345,8 @@ int xpmem_export_init(void)
 	init_waitqueue_head(&xpmem_home.wait);
 	INIT_WORK(&xpmem_home.work, xpmem_dispatch);
 	xpmem_home.tail = &xpmem_home.queue;
-	export_cache = kmem_cache_create("xpmem_export",
-					 sizeof(struct xpmem_export), 0, 0,
-					 NULL);
+	export_cache = kmem_cache_create(
+		"xpmem_export", sizeof(struct xpmem_export), 0, 0, NULL);
 	if (!export_cache)
 		return -ENOMEM;
 	return 0;

@@ -114,8 +114,8 @@ static int fault_in(struct xpmem_segment *seg, unsigned long index, bool write)
 		return -EFAULT;
 	err = mmap_read_lock_killable(seg->mm);
 	if (!err) {
-		err = xpmem_lookup_fault_in(seg->mm, seg->start +
-					    (index << PAGE_SHIFT),
+		err = xpmem_lookup_fault_in(seg->mm,
+					    seg->start + (index << PAGE_SHIFT),
 					    write ? FAULT_FLAG_WRITE : 0);
 		mmap_read_unlock(seg->mm);
 	}
@@ -150,8 +150,8 @@ static vm_fault_t fault_slow(struct vm_fault *vmf, struct xpmem_segment *seg,
  * Context: a page fault, under the per-VMA lock or the mmap_lock.
  * Return: as of ->fault().
  */
-vm_fault_t xpmem_fault_local(struct vm_fault *vmf,
-			     struct xpmem_attachment *att, bool write)
+vm_fault_t xpmem_fault_local(struct vm_fault *vmf, struct xpmem_attachment *att,
+			     bool write)
 {
 	struct xpmem_segment *seg = att->permit->segment;
 	unsigned long index;

@@ -51,10 +51,8 @@ static void fetch_close_locked(struct xpmem_fetch *fetch, int error)
 static struct xpmem_message *fetch_message(const struct xpmem_import *imp,
 					   const struct xpmem_fetch *fetch)
 {
-	struct xpmem_message *message =
-		xpmem_message_alloc(XPMEM_WIRE_FETCH,
-				    sizeof(struct xpmem_wire_fetch),
-				    GFP_KERNEL);
+	struct xpmem_message *message = xpmem_message_alloc(
+		XPMEM_WIRE_FETCH, sizeof(struct xpmem_wire_fetch), GFP_KERNEL);
 	struct xpmem_wire_fetch *body;
 
 	if (!message)

@@ -199,10 +199,9 @@ static void import_drop_locked(struct xpmem_import *imp, int error)
  */
 void xpmem_import_idle(struct xpmem_import *imp)
 {
-	struct xpmem_message *message =
-		xpmem_message_alloc(XPMEM_WIRE_PUT,
-				    sizeof(struct xpmem_wire_put),
-				    GFP_NOIO | __GFP_NOFAIL);
+	struct xpmem_message *message = xpmem_message_alloc(
+		XPMEM_WIRE_PUT, sizeof(struct xpmem_wire_put),
+		GFP_NOIO | __GFP_NOFAIL);
 	struct xpmem_wire_put *put = xpmem_message_payload(message);
 
 	put->segid = cpu_to_le64(imp->segid);
@@ -270,7 +269,8 @@ bool xpmem_import_revoke(struct xpmem_session *session,
 {
 	unsigned long first = le64_to_cpu(run->index), index = first;
 	unsigned long last = first + le32_to_cpu(run->count) - 1;
-	struct xpmem_import *imp = xpmem_import_find(session, le64_to_cpu(run->segid));
+	struct xpmem_import *imp =
+		xpmem_import_find(session, le64_to_cpu(run->segid));
 	unsigned int actions = 0;
 	void *entry;
 
@@ -287,7 +287,8 @@ bool xpmem_import_revoke(struct xpmem_session *session,
 	if (actions & XPMEM_FRAME_ZAP)
 		unmap_mapping_range(imp->inode->i_mapping,
 				    (loff_t)first << PAGE_SHIFT,
-				    (loff_t)(last - first + 1) << PAGE_SHIFT, 1);
+				    (loff_t)(last - first + 1) << PAGE_SHIFT,
+				    1);
 	xpmem_import_put(imp);
 	return actions & XPMEM_FRAME_ZAP;
 }

@@ -22,9 +22,9 @@ static int vma_check(const struct vm_area_struct *vma, bool write)
 		return -EFAULT;
 	if (vma->vm_flags & (VM_IO | VM_PFNMAP | VM_HUGETLB))
 		return -EOPNOTSUPP;
-	if (vma->vm_file && (IS_DAX(file_inode(vma->vm_file)) ||
-			     file_inode(vma->vm_file)->i_sb->s_magic ==
-				     SECRETMEM_MAGIC))
+	if (vma->vm_file &&
+	    (IS_DAX(file_inode(vma->vm_file)) ||
+	     file_inode(vma->vm_file)->i_sb->s_magic == SECRETMEM_MAGIC))
 		return -EOPNOTSUPP;
 	return 0;
 }
@@ -99,15 +99,17 @@ static void look_at_table(struct mm_struct *mm, unsigned long addr,
 	if (!pmd_present(pmd) || pmd_protnone(pmd) || pmd_devmap(pmd))
 		goto unlock;
 	if (pmd_leaf(pmd)) {
-		unsigned long pfn = pmd_pfn(pmd) +
-				    ((addr & ~PMD_MASK) >> PAGE_SHIFT);
+		unsigned long pfn =
+			pmd_pfn(pmd) + ((addr & ~PMD_MASK) >> PAGE_SHIFT);
 
 		if (pmd_special(pmd))
 			goto unlock;
 		for (i = 0; i < count; i++)
-			pages[i] = page_word(pfn + i, pmd_write(pmd) &&
-				(pmd_dirty(pmd) ||
-				 being_written(written, addr, i)));
+			pages[i] = page_word(
+				pfn + i,
+				pmd_write(pmd) &&
+					(pmd_dirty(pmd) ||
+					 being_written(written, addr, i)));
 		goto unlock;
 	}
 	pte = pte_offset_kernel(&pmd, addr);
@@ -141,7 +143,8 @@ int xpmem_lookup(struct xpmem_segment *seg, unsigned long addr,
 {
 	unsigned long size = (unsigned long)around << PAGE_SHIFT;
 	unsigned long end = addr + ((unsigned long)count << PAGE_SHIFT);
-	unsigned long at = addr, want = addr + ((unsigned long)target << PAGE_SHIFT);
+	unsigned long at = addr,
+		      want = addr + ((unsigned long)target << PAGE_SHIFT);
 	struct written written = {};
 	struct vm_area_struct *vma;
 	int err;
@@ -155,8 +158,10 @@ int xpmem_lookup(struct xpmem_segment *seg, unsigned long addr,
 	err = vma_check(vma_lookup(seg->mm, want), write);
 	if (err)
 		return err;
-	while (at < end && (vma = find_vma(seg->mm, at)) && vma->vm_start < end) {
-		unsigned long stop = min3(end, vma->vm_end, pmd_addr_end(at, end));
+	while (at < end && (vma = find_vma(seg->mm, at)) &&
+	       vma->vm_start < end) {
+		unsigned long stop =
+			min3(end, vma->vm_end, pmd_addr_end(at, end));
 
 		if (at < vma->vm_start) {
 			at = vma->vm_start;

@@ -21,8 +21,8 @@ void xpmem_span_around(struct xpmem_span *span, const struct vm_fault *vmf)
 {
 	const struct vm_area_struct *vma = vmf->vma;
 	unsigned long start = max(vmf->address & PMD_MASK, vma->vm_start);
-	unsigned long end = min((vmf->address & PMD_MASK) + PMD_SIZE,
-				vma->vm_end);
+	unsigned long end =
+		min((vmf->address & PMD_MASK) + PMD_SIZE, vma->vm_end);
 
 	span->addr = start;
 	span->index = vma->vm_pgoff + ((start - vma->vm_start) >> PAGE_SHIFT);
@@ -67,8 +67,8 @@ static int map_one(pte_t *pte, unsigned long addr, void *data)
 
 	if (!(page & XPMEM_PAGE_VALID))
 		return 0;
-	if (!pte_none(old) && (!write || !pte_present(old) ||
-			       pte_write(old) || pte_pfn(old) != pfn))
+	if (!pte_none(old) && (!write || !pte_present(old) || pte_write(old) ||
+			       pte_pfn(old) != pfn))
 		return 0;
 	new = pte_mkspecial(pfn_pte(pfn, args->vma->vm_page_prot));
 	if (write)

@@ -22,11 +22,14 @@ static int permit_name(struct xpmem_permit *permit)
 	int err;
 
 	do {
-		u64 secret = get_random_u64() & ((1ull << XPMEM_SEGID_SHIFT) - 1);
+		u64 secret = get_random_u64() &
+			     ((1ull << XPMEM_SEGID_SHIFT) - 1);
 
-		permit->apid = ((u64)xpmem_partid << XPMEM_SEGID_SHIFT) | secret;
+		permit->apid = ((u64)xpmem_partid << XPMEM_SEGID_SHIFT) |
+			       secret;
 		err = secret ? xa_insert(&permits, permit->apid, permit,
-					 GFP_KERNEL_ACCOUNT) : -EBUSY;
+					 GFP_KERNEL_ACCOUNT) :
+			       -EBUSY;
 	} while (err == -EBUSY);
 	return err;
 }
@@ -36,11 +39,9 @@ static bool caller_allowed(const struct xpmem_segment *seg, bool write)
 	const struct cred *cred = current_cred();
 	const struct group_info *groups = cred->group_info;
 
-	return xpmem_segment_allows(seg, cred->euid, cred->egid, groups->gid,
-				    groups->ngroups,
-				    ns_capable_noaudit(&init_user_ns,
-						       CAP_IPC_OWNER),
-				    write);
+	return xpmem_segment_allows(
+		seg, cred->euid, cred->egid, groups->gid, groups->ngroups,
+		ns_capable_noaudit(&init_user_ns, CAP_IPC_OWNER), write);
 }
 
 static int permit_local(struct xpmem_permit *permit, u64 segid)
@@ -137,8 +138,8 @@ struct xpmem_permit *xpmem_permit_get(struct xpmem_process *process, u64 apid)
 
 	xa_lock(&permits);
 	permit = xa_load(&permits, apid);
-	if (permit && (permit->mm != process->mm ||
-		       !kref_get_unless_zero(&permit->ref)))
+	if (permit &&
+	    (permit->mm != process->mm || !kref_get_unless_zero(&permit->ref)))
 		permit = NULL;
 	xa_unlock(&permits);
 	return permit;

@@ -18,7 +18,8 @@
 #define WALK_BATCH 256
 
 /* Take a place out of its segment; reclaim's pages leave a deferral behind. */
-static void place_erase_locked(struct xpmem_export *e, struct xpmem_place *place)
+static void place_erase_locked(struct xpmem_export *e,
+			       struct xpmem_place *place)
 {
 	struct xpmem_segment *seg = place->seg;
 	unsigned long index = max(place->base, 0l);
@@ -54,7 +55,8 @@ void xpmem_reap_entry_locked(struct xpmem_export *e,
 
 	lockdep_assert_held(&xpmem_home.lock);
 	if (!(e->state.flags & XPMEM_EXPORT_DEAD)) {
-		for (place = &e->place; place && place->seg; place = place->next)
+		for (place = &e->place; place && place->seg;
+		     place = place->next)
 			place_erase_locked(e, place);
 		xa_erase(&xpmem_home.exports, folio_pfn(e->folio));
 		/* Together: no entry, no flag, and the next entry's own flag. */
@@ -283,8 +285,10 @@ static void put_one_locked(struct xpmem_export *e, struct xpmem_segment *seg,
 
 	if (!(e->state.importers & arg.slots))
 		return;
-	xpmem_reap_event_locked(e, placed_elsewhere(e, seg) ?
-				XPMEM_ENTRY_EV_REVOKE : XPMEM_ENTRY_EV_PUT,
+	xpmem_reap_event_locked(e,
+				placed_elsewhere(e, seg) ?
+					XPMEM_ENTRY_EV_REVOKE :
+					XPMEM_ENTRY_EV_PUT,
 				&arg, reaped);
 }
 
@@ -295,7 +299,8 @@ static void put_gen_locked(struct xpmem_segment *seg, unsigned int slot)
 	if (word)
 		xa_store(&seg->remote, slot,
 			 xa_mk_value((xa_to_value(word) + XPMEM_REMOTE_GEN) &
-				     LONG_MAX), 0);
+				     LONG_MAX),
+			 0);
 }
 
 /**

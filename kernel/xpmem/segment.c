@@ -88,11 +88,13 @@ static int segment_name(struct xpmem_segment *seg)
 	int err;
 
 	do {
-		u64 secret = get_random_u64() & ((1ull << XPMEM_SEGID_SHIFT) - 1);
+		u64 secret = get_random_u64() &
+			     ((1ull << XPMEM_SEGID_SHIFT) - 1);
 
 		seg->segid = ((u64)xpmem_partid << XPMEM_SEGID_SHIFT) | secret;
 		err = secret ? xa_insert(&segments, seg->segid, seg,
-					 GFP_KERNEL_ACCOUNT) : -EBUSY;
+					 GFP_KERNEL_ACCOUNT) :
+			       -EBUSY;
 	} while (err == -EBUSY);
 	return err;
 }
@@ -281,7 +283,8 @@ void xpmem_segment_forget(unsigned int slot)
 
 static void segment_free(struct kref *ref)
 {
-	struct xpmem_segment *seg = container_of(ref, struct xpmem_segment, ref);
+	struct xpmem_segment *seg =
+		container_of(ref, struct xpmem_segment, ref);
 
 	xa_destroy(&seg->places);
 	xa_destroy(&seg->remote);

@@ -34,8 +34,9 @@ static int target_check(struct xpmem_serve *s, unsigned long seq)
 		return -EOPNOTSUPP;
 	down_read(&s->seg->lock);
 	if (!mmu_interval_read_retry(&s->seg->notifier, seq))
-		err = xpmem_export_exportable(s->seg, pfn_folio(pfn)) ? 0 :
-								 -EOPNOTSUPP;
+		err = xpmem_export_exportable(s->seg, pfn_folio(pfn)) ?
+			      0 :
+			      -EOPNOTSUPP;
 	up_read(&s->seg->lock);
 	return err;
 }
@@ -52,8 +53,8 @@ static int make_own(struct mm_struct *mm, unsigned long addr, bool write)
 		return -EFAULT;
 	if (write || (vma->vm_flags & VM_WRITE))
 		return xpmem_lookup_fault_in(mm, addr, FAULT_FLAG_WRITE);
-	return xpmem_lookup_fault_in(mm, addr, vma->vm_flags & VM_SHARED ?
-				     0 : FAULT_FLAG_UNSHARE);
+	return xpmem_lookup_fault_in(
+		mm, addr, vma->vm_flags & VM_SHARED ? 0 : FAULT_FLAG_UNSHARE);
 }
 
 /* Best effort: what does not come back now does when it is touched. */
@@ -62,10 +63,12 @@ static void swap_in_around(struct xpmem_serve *s)
 	unsigned int i;
 
 	for (i = 0; i < s->count; i++)
-		if (xpmem_export_around(s, i) && (s->pages[i] & XPMEM_PAGE_SWAPPED) &&
+		if (xpmem_export_around(s, i) &&
+		    (s->pages[i] & XPMEM_PAGE_SWAPPED) &&
 		    !(s->pages[i] & XPMEM_PAGE_VALID))
-			xpmem_lookup_fault_in(s->seg->mm, s->seg->start +
-					      ((s->start + i) << PAGE_SHIFT),
+			xpmem_lookup_fault_in(s->seg->mm,
+					      s->seg->start + ((s->start + i)
+							       << PAGE_SHIFT),
 					      s->write ? FAULT_FLAG_WRITE : 0);
 }
 
@@ -75,8 +78,8 @@ static int find_pages(struct xpmem_serve *s, unsigned long seq)
 	struct xpmem_segment *seg = s->seg;
 	unsigned long addr = seg->start + (s->start << PAGE_SHIFT);
 	unsigned long want = addr + ((unsigned long)s->target << PAGE_SHIFT);
-	int err = xpmem_lookup(seg, addr, s->count, s->target, XPMEM_SERVE_AROUND,
-			       s->write, s->pages);
+	int err = xpmem_lookup(seg, addr, s->count, s->target,
+			       XPMEM_SERVE_AROUND, s->write, s->pages);
 
 	if (!err)
 		err = target_check(s, seq);
@@ -169,7 +172,8 @@ static enum xpmem_wire_status error_status(int err)
 	return XPMEM_WIRE_FAULT;
 }
 
-static void refuse(struct xpmem_serve *s, struct xpmem_message *message, int err)
+static void refuse(struct xpmem_serve *s, struct xpmem_message *message,
+		   int err)
 {
 	struct xpmem_wire_grant *body = xpmem_message_payload(message);
 	enum xpmem_wire_status status = error_status(err);
@@ -191,11 +195,10 @@ static void refuse(struct xpmem_serve *s, struct xpmem_message *message, int err
 static void serve_work(struct work_struct *work)
 {
 	struct xpmem_serve *s = container_of(work, struct xpmem_serve, work);
-	struct xpmem_message *message =
-		xpmem_message_alloc(XPMEM_WIRE_GRANT,
-				    struct_size_t(struct xpmem_wire_grant, runs,
-						  s->count),
-				    GFP_KERNEL | __GFP_NOFAIL);
+	struct xpmem_message *message = xpmem_message_alloc(
+		XPMEM_WIRE_GRANT,
+		struct_size_t(struct xpmem_wire_grant, runs, s->count),
+		GFP_KERNEL | __GFP_NOFAIL);
 	struct xpmem_wire_grant *body = xpmem_message_payload(message);
 	int err;
 
@@ -213,10 +216,9 @@ static void serve_work(struct work_struct *work)
 static void refuse_unknown(struct xpmem_session *session,
 			   const struct xpmem_wire_fetch *msg, u32 status)
 {
-	struct xpmem_message *message =
-		xpmem_message_alloc(XPMEM_WIRE_GRANT,
-				    sizeof(struct xpmem_wire_grant),
-				    GFP_NOWAIT | __GFP_NOWARN);
+	struct xpmem_message *message = xpmem_message_alloc(
+		XPMEM_WIRE_GRANT, sizeof(struct xpmem_wire_grant),
+		GFP_NOWAIT | __GFP_NOWARN);
 	struct xpmem_wire_grant *body;
 
 	if (!message) {
@@ -242,7 +244,7 @@ static void refuse_unknown(struct xpmem_session *session,
  * Context: the session's receiver.
  */
 void xpmem_serve_fetch(struct xpmem_session *session,
-			const struct xpmem_wire_fetch *msg)
+		       const struct xpmem_wire_fetch *msg)
 {
 	struct xpmem_segment *seg = xpmem_segment_get(le64_to_cpu(msg->segid));
 	unsigned long start = le64_to_cpu(msg->start);

@@ -170,7 +170,8 @@ static void session_down(struct work_struct *work)
 	cancel_delayed_work_sync(&session->beat_work);
 	spin_lock(&xpmem_home.lock);
 	actions = xpmem_peer_event(&session->phase, session->orderly ?
-				   XPMEM_PEER_EV_BYE : XPMEM_PEER_EV_LOSS);
+							    XPMEM_PEER_EV_BYE :
+							    XPMEM_PEER_EV_LOSS);
 	if (actions & XPMEM_PEER_KEEP)
 		xpmem_home.lost |= 1ull << session->slot;
 	spin_unlock(&xpmem_home.lock);
@@ -262,8 +263,9 @@ static int params_check(const struct xpmem_session_params *params,
 	}
 	if (params->heartbeat_ms < 10 || params->deadline_ms > 600000 ||
 	    params->deadline_ms < 2 * params->heartbeat_ms) {
-		NL_SET_ERR_MSG(extack,
-			       "heartbeat below 10 ms, deadline above 600000 ms or below two heartbeats");
+		NL_SET_ERR_MSG(
+			extack,
+			"heartbeat below 10 ms, deadline above 600000 ms or below two heartbeats");
 		return -EINVAL;
 	}
 	return 0;
@@ -295,12 +297,11 @@ session_alloc(const struct xpmem_session_params *params,
 	if (!session)
 		return ERR_PTR(-ENOMEM);
 	session_fill(session, params);
-	session->revokes = kvcalloc(XPMEM_REVOKES, sizeof(*session->revokes),
-				    GFP_KERNEL);
+	session->revokes =
+		kvcalloc(XPMEM_REVOKES, sizeof(*session->revokes), GFP_KERNEL);
 	session->rx_buf = kvmalloc(XPMEM_WIRE_MAX, GFP_KERNEL);
-	session->tx_wq = alloc_ordered_workqueue("xpmem_tx/%u",
-						 WQ_MEM_RECLAIM | WQ_HIGHPRI,
-						 session->partid);
+	session->tx_wq = alloc_ordered_workqueue(
+		"xpmem_tx/%u", WQ_MEM_RECLAIM | WQ_HIGHPRI, session->partid);
 	if (!session->revokes || !session->rx_buf || !session->tx_wq)
 		goto put;
 	err = xpmem_window_open(&session->window, params->window, extack);
@@ -389,7 +390,8 @@ int xpmem_session_create(const struct xpmem_session_params *params,
 	kref_get(&session->ref);
 	err = slot_take(session);
 	if (err) {
-		NL_SET_ERR_MSG(extack, "no slot is free: fence lost partitions");
+		NL_SET_ERR_MSG(extack,
+			       "no slot is free: fence lost partitions");
 		goto stop;
 	}
 	beat_next(session, 0);
@@ -421,7 +423,7 @@ static bool revoke_all(struct xpmem_session *session)
 	xpmem_revoke_slot(session->slot);
 	return wait_event_timeout(xpmem_home.wait,
 				  READ_ONCE(session->failing) ||
-				  !xpmem_reap_held(session->slot),
+					  !xpmem_reap_held(session->slot),
 				  msecs_to_jiffies(session->deadline_ms)) &&
 	       !READ_ONCE(session->failing);
 }
@@ -554,9 +556,8 @@ int xpmem_session_info_next(u32 *cursor, struct xpmem_session_info *info)
 
 int xpmem_session_init(void)
 {
-	xpmem_session_wq = alloc_workqueue("xpmem_session",
-					   WQ_MEM_RECLAIM | WQ_UNBOUND |
-					   WQ_HIGHPRI, 0);
+	xpmem_session_wq = alloc_workqueue(
+		"xpmem_session", WQ_MEM_RECLAIM | WQ_UNBOUND | WQ_HIGHPRI, 0);
 	if (!xpmem_session_wq)
 		return -ENOMEM;
 	down_wq = alloc_workqueue("xpmem_down", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);

@@ -55,9 +55,11 @@ struct xpmem_message *xpmem_message_alloc(u16 type, u32 length, gfp_t gfp)
 	struct xpmem_message *message;
 
 	message = kzalloc(sizeof(*message) + sizeof(struct xpmem_wire_header) +
-			  length, gfp);
+				  length,
+			  gfp);
 	if (message) {
-		xpmem_message_init(message, (void *)(message + 1), type, length);
+		xpmem_message_init(message, (void *)(message + 1), type,
+				   length);
 		message->owned = true;
 	}
 	return message;
@@ -198,7 +200,7 @@ static void socket_tx(struct work_struct *work)
 		/* Ours no more: its owner may fill it again. */
 		if (owned)
 			kfree(message);
-		else
+		else /* pairs with the branch on ->queued before it is filled */
 			smp_store_release(&message->queued, false);
 	}
 	memalloc_noreclaim_restore(noreclaim);
@@ -208,7 +210,7 @@ static void socket_tx(struct work_struct *work)
 
 static int socket_read(struct xpmem_session *session, void *buf, size_t size)
 {
-	struct msghdr msg = { };
+	struct msghdr msg = {};
 	struct kvec vec = { .iov_base = buf, .iov_len = size };
 	int n = kernel_recvmsg(session->sock, &msg, &vec, 1, size, MSG_WAITALL);
 
@@ -225,15 +227,17 @@ static const char *revoke_recv(struct xpmem_session *session, u64 seq,
 	trace_xpmem_revoke_recv(session->partid, seq, n);
 	for (i = 0; i < n; i++)
 		xpmem_import_revoke(session, &msg->runs[i]);
-	return xpmem_socket_send_ack(session, seq) ? NULL :
-						     "more revokes than allowed";
+	return xpmem_socket_send_ack(session, seq) ?
+		       NULL :
+		       "more revokes than allowed";
 }
 
 static const char *ack_recv(struct xpmem_session *session,
 			    const struct xpmem_wire_ack *msg)
 {
 	return xpmem_ack_recv(session, le64_to_cpu(msg->seq)) ?
-		       NULL : "acknowledgement out of turn";
+		       NULL :
+		       "acknowledgement out of turn";
 }
 
 static const char *bye_recv(struct xpmem_session *session)
@@ -254,8 +258,10 @@ static const char *message_recv(struct xpmem_session *session,
 		xpmem_session_reply_recv(session, payload);
 		return NULL;
 	case XPMEM_WIRE_PUT:
-		xpmem_reap_put(session, le64_to_cpu(
-			((const struct xpmem_wire_put *)payload)->segid));
+		xpmem_reap_put(
+			session,
+			le64_to_cpu(((const struct xpmem_wire_put *)payload)
+					    ->segid));
 		return NULL;
 	case XPMEM_WIRE_FETCH:
 		xpmem_serve_fetch(session, payload);
@@ -284,8 +290,8 @@ static const char *message_read(struct xpmem_session *session)
 	wrong = xpmem_wire_check_header(&header, session->epoch);
 	if (wrong)
 		return wrong;
-	if (header.length && socket_read(session, session->rx_buf,
-					 le32_to_cpu(header.length)))
+	if (header.length &&
+	    socket_read(session, session->rx_buf, le32_to_cpu(header.length)))
 		return "connection lost";
 	wrong = xpmem_wire_check_payload(&header, session->rx_buf);
 	if (wrong)
@@ -329,8 +335,9 @@ static int socket_vet(struct socket *sock, struct netlink_ext_ack *extack)
 		return -ENOTCONN;
 	}
 	if (!net_eq(sock_net(sk), &init_net)) {
-		NL_SET_ERR_MSG(extack,
-			       "the socket is not of the initial network namespace");
+		NL_SET_ERR_MSG(
+			extack,
+			"the socket is not of the initial network namespace");
 		return -EINVAL;
 	}
 	return 0;
@@ -393,8 +400,8 @@ int xpmem_socket_adopt(struct xpmem_session *session, int fd,
 int xpmem_socket_start(struct xpmem_session *session)
 {
 	session->heard = ktime_get_boottime_ns();
-	session->rx = kthread_run(socket_rx, session, "xpmem_rx/%u",
-				  session->partid);
+	session->rx =
+		kthread_run(socket_rx, session, "xpmem_rx/%u", session->partid);
 	return PTR_ERR_OR_ZERO(session->rx);
 }
 

@@ -64,13 +64,13 @@ void xpmem_stats_get(struct xpmem_stats *stats)
 	stats->wait_max_us = atomic64_read(&xpmem_waits.max_us);
 }
 
-#define XPMEM_COUNTER(name)                                                    \
-	static ssize_t name##_show(struct device *dev,                         \
-				   struct device_attribute *attr, char *buf)   \
-	{                                                                      \
-		return sysfs_emit(buf, "%lld\n",                               \
-				  atomic64_read(&xpmem_counters.name));        \
-	}                                                                      \
+#define XPMEM_COUNTER(name)                                                  \
+	static ssize_t name##_show(struct device *dev,                       \
+				   struct device_attribute *attr, char *buf) \
+	{                                                                    \
+		return sysfs_emit(buf, "%lld\n",                             \
+				  atomic64_read(&xpmem_counters.name));      \
+	}                                                                    \
 	static DEVICE_ATTR_RO(name);
 XPMEM_COUNTERS(XPMEM_COUNTER)
 #undef XPMEM_COUNTER
@@ -83,10 +83,10 @@ static ssize_t kernel_show(struct device *dev, struct device_attribute *attr,
 static DEVICE_ATTR_RO(kernel);
 
 static struct attribute *stats_attrs[] = {
+	&dev_attr_kernel.attr,
 #define XPMEM_COUNTER(name) &dev_attr_##name.attr,
 	XPMEM_COUNTERS(XPMEM_COUNTER)
 #undef XPMEM_COUNTER
-	&dev_attr_kernel.attr,
 	NULL,
 };
 

@@ -8,6 +8,8 @@
 
 #include <linux/tracepoint.h>
 
+/* clang-format off */
+
 TRACE_EVENT(xpmem_segment_create,
 	TP_PROTO(u64 segid, unsigned long start, unsigned long pages),
 	TP_ARGS(segid, start, pages),

@@ -21,8 +21,8 @@ static struct pci_dev *find_device(const char *name)
 	unsigned int domain, bus, slot, func;
 	char rest;
 
-	if (sscanf(name, "%x:%x:%x.%x%c", &domain, &bus, &slot, &func,
-		   &rest) != 4)
+	if (sscanf(name, "%x:%x:%x.%x%c", &domain, &bus, &slot, &func, &rest) !=
+	    4)
 		return NULL;
 	if (domain > 0xffff || bus > 0xff || slot > 0x1f || func > 7)
 		return NULL;
@@ -53,7 +53,8 @@ int xpmem_window_open(struct xpmem_window *window, const char *name,
 		return -ENODEV;
 	}
 	if (pdev->vendor != IVSHMEM_VENDOR || pdev->device != IVSHMEM_DEVICE) {
-		NL_SET_ERR_MSG(extack, "the window's device is not shared memory");
+		NL_SET_ERR_MSG(extack,
+			       "the window's device is not shared memory");
 		err = -EINVAL;
 		goto put;
 	}
@@ -71,7 +72,8 @@ int xpmem_window_open(struct xpmem_window *window, const char *name,
 	}
 	window->map = memremap(start, size, MEMREMAP_WB);
 	if (!window->map) {
-		NL_SET_ERR_MSG(extack, "the window cannot be mapped write-back");
+		NL_SET_ERR_MSG(extack,
+			       "the window cannot be mapped write-back");
 		goto disable;
 	}
 	window->pdev = pdev;

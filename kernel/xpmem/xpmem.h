@@ -53,10 +53,11 @@ struct xpmem_session;
 #define XPMEM_FOLIO_PAGES 512
 
 /* stats.c: every counter of /sys, netlink and xpmemctl, in one list. */
-#define XPMEM_COUNTERS(X) \
-	X(segments) X(permits) X(attachments) X(imports) X(exported) \
-	X(granted) X(revoked) X(acked) X(released) X(quarantine) \
-	X(faults_local) X(faults_remote) X(fetches) X(refused_gets)
+#define XPMEM_COUNTERS(X)                                                      \
+	X(segments)                                                            \
+	X(permits) X(attachments) X(imports) X(exported) X(granted) X(revoked) \
+		X(acked) X(released) X(quarantine) X(faults_local)             \
+			X(faults_remote) X(fetches) X(refused_gets)
 
 struct xpmem_counters {
 #define XPMEM_COUNTER(name) atomic64_t name;
@@ -260,10 +261,11 @@ struct inode *xpmem_inode_create(void);
 /* --- fault.c, map.c ---------------------------------------------------- */
 
 /* What a page lookup says of one page: a frame number and these. */
-#define XPMEM_PAGE_VALID   0x1ul /* there is one */
-#define XPMEM_PAGE_WRITE   0x2ul /* it may be mapped writable */
-#define XPMEM_PAGE_SWAPPED 0x4ul /* there is none now, but the contents are kept */
-#define XPMEM_PAGE_SHIFT   3
+#define XPMEM_PAGE_VALID 0x1ul /* there is one */
+#define XPMEM_PAGE_WRITE 0x2ul /* it may be mapped writable */
+#define XPMEM_PAGE_SWAPPED \
+	0x4ul /* there is none now, but the contents are kept */
+#define XPMEM_PAGE_SHIFT 3
 
 /**
  * struct xpmem_span - consecutive pages of an attachment, found or to be found
@@ -286,8 +288,8 @@ int xpmem_span_populate(const struct xpmem_span *span,
 			struct vm_area_struct *vma);
 int xpmem_span_map(const struct xpmem_span *span, struct vm_area_struct *vma);
 
-vm_fault_t xpmem_fault_local(struct vm_fault *vmf,
-			     struct xpmem_attachment *att, bool write);
+vm_fault_t xpmem_fault_local(struct vm_fault *vmf, struct xpmem_attachment *att,
+			     bool write);
 vm_fault_t xpmem_fault_remote(struct vm_fault *vmf,
 			      struct xpmem_attachment *att, bool write);
 vm_fault_t xpmem_fault_error(int err);
@@ -324,9 +326,9 @@ struct xpmem_place {
 
 /* xpmem_entry_state.flags */
 #define XPMEM_EXPORT_QUEUED 0x1 /* on the home's queue of revokes */
-#define XPMEM_EXPORT_DEAD   0x2 /* released while queued; freed by the queue */
-#define XPMEM_EXPORT_TRY    0x4 /* reclaim asked for it */
-#define XPMEM_EXPORT_YOUNG  0x8 /* granted since ->age_page() last asked */
+#define XPMEM_EXPORT_DEAD 0x2 /* released while queued; freed by the queue */
+#define XPMEM_EXPORT_TRY 0x4 /* reclaim asked for it */
+#define XPMEM_EXPORT_YOUNG 0x8 /* granted since ->age_page() last asked */
 
 /**
  * struct xpmem_export - the export entry of one folio; 64 bytes
@@ -376,9 +378,9 @@ struct xpmem_home {
 extern struct xpmem_home xpmem_home;
 
 /* seg->remote: what a slot may do, and how often it let go of everything. */
-#define XPMEM_REMOTE_READ  0x1ul
+#define XPMEM_REMOTE_READ 0x1ul
 #define XPMEM_REMOTE_WRITE 0x2ul
-#define XPMEM_REMOTE_GEN   0x4ul /* the lowest bit of the count */
+#define XPMEM_REMOTE_GEN 0x4ul /* the lowest bit of the count */
 
 /* --- serve.c ------------------------------------------------------------ */
 

@@ -47,9 +47,8 @@ static unsigned int revoke(struct xpmem_entry_state *e,
 static unsigned int ack(struct xpmem_entry_state *e,
 			const struct xpmem_entry_arg *arg)
 {
-	if (e->phase != XPMEM_ENTRY_REVOKING ||
-	    !(e->importers & arg->slots) || (e->unsent & arg->slots) ||
-	    (int)(arg->seq - e->seq) < 0)
+	if (e->phase != XPMEM_ENTRY_REVOKING || !(e->importers & arg->slots) ||
+	    (e->unsent & arg->slots) || (int)(arg->seq - e->seq) < 0)
 		return XPMEM_ENTRY_STALE;
 	e->importers &= ~arg->slots;
 	return settle(e, arg->lost);

@@ -63,12 +63,13 @@ enum xpmem_entry_event {
 };
 
 /* Actions, or-ed together. */
-#define XPMEM_ENTRY_SEND    0x01u /* send the grant that was asked for */
-#define XPMEM_ENTRY_BUSY    0x02u /* refuse the grant: a revocation is under way */
-#define XPMEM_ENTRY_KICK    0x04u /* revokes wait to be sent */
-#define XPMEM_ENTRY_WAKE    0x08u /* the revocation has ended */
-#define XPMEM_ENTRY_RELEASE 0x10u /* nobody reaches the folio: drop its reference */
-#define XPMEM_ENTRY_STALE   0x20u /* the event named something long over */
+#define XPMEM_ENTRY_SEND 0x01u /* send the grant that was asked for */
+#define XPMEM_ENTRY_BUSY 0x02u /* refuse the grant: a revocation is under way */
+#define XPMEM_ENTRY_KICK 0x04u /* revokes wait to be sent */
+#define XPMEM_ENTRY_WAKE 0x08u /* the revocation has ended */
+#define XPMEM_ENTRY_RELEASE \
+	0x10u /* nobody reaches the folio: drop its reference */
+#define XPMEM_ENTRY_STALE 0x20u /* the event named something long over */
 
 /**
  * struct xpmem_entry_state - what must be remembered per exported folio

@@ -47,8 +47,8 @@ enum xpmem_frame_event {
  * nothing is mapped: the zap of an earlier revoke may still be running.  Who
  * lets go of a whole segment waits until the last mapping is gone.
  */
-#define XPMEM_FRAME_ZAP   0x04u
-#define XPMEM_FRAME_ACK   0x08u /* then acknowledge */
+#define XPMEM_FRAME_ZAP 0x04u
+#define XPMEM_FRAME_ACK 0x08u /* then acknowledge */
 
 /**
  * xpmem_frame_event - advance an importer's page

@@ -39,11 +39,12 @@ enum xpmem_peer_event {
 };
 
 /* Actions, or-ed together. */
-#define XPMEM_PEER_START   0x01u /* start the session's threads */
+#define XPMEM_PEER_START 0x01u /* start the session's threads */
 #define XPMEM_PEER_RELEASE 0x02u /* drop the slot from every export entry */
-#define XPMEM_PEER_KEEP    0x04u /* tell every export entry that the slot is lost */
-#define XPMEM_PEER_ZAP     0x08u /* unmap everything imported from the partition */
-#define XPMEM_PEER_REFUSE  0x10u /* the event is not allowed now */
+#define XPMEM_PEER_KEEP \
+	0x04u /* tell every export entry that the slot is lost */
+#define XPMEM_PEER_ZAP 0x08u /* unmap everything imported from the partition */
+#define XPMEM_PEER_REFUSE 0x10u /* the event is not allowed now */
 
 /**
  * xpmem_peer_event - advance a slot

@@ -93,8 +93,9 @@ static const char *check_get_reply(const struct xpmem_wire_get_reply *m)
 	if (!status || status > XPMEM_WIRE_NOMEM)
 		return "get reply with unknown status";
 	if (status != XPMEM_WIRE_OK)
-		return m->pages || m->access ? "refusing get reply with a permit"
-					     : NULL;
+		return m->pages || m->access ?
+			       "refusing get reply with a permit" :
+			       NULL;
 	if (!m->pages || le64_to_cpu(m->pages) > INDEX_MAX)
 		return "get reply with an impossible size";
 	return access_valid(m->access) ? NULL : "get reply with unknown access";
@@ -179,7 +180,8 @@ const char *xpmem_wire_check_payload(const struct xpmem_wire_header *h,
 		return check_get_reply(payload);
 	case XPMEM_WIRE_PUT:
 		return ((const struct xpmem_wire_put *)payload)->segid ?
-			       NULL : "put with a zero id";
+			       NULL :
+			       "put with a zero id";
 	case XPMEM_WIRE_FETCH:
 		return check_fetch(payload);
 	case XPMEM_WIRE_GRANT:
@@ -188,10 +190,12 @@ const char *xpmem_wire_check_payload(const struct xpmem_wire_header *h,
 		return check_revoke(payload, nruns);
 	case XPMEM_WIRE_ACK:
 		return ((const struct xpmem_wire_ack *)payload)->seq ?
-			       NULL : "acknowledgement of nothing";
+			       NULL :
+			       "acknowledgement of nothing";
 	case XPMEM_WIRE_PING:
 		return ((const struct xpmem_wire_ping *)payload)->count ?
-			       NULL : "ping with a zero count";
+			       NULL :
+			       "ping with a zero count";
 	case XPMEM_WIRE_BYE:
 		return NULL;
 	}

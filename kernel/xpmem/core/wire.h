@@ -64,7 +64,7 @@ enum xpmem_wire_status {
 	XPMEM_WIRE_NOMEM = 7,
 };
 
-#define XPMEM_WIRE_READ  0x1u
+#define XPMEM_WIRE_READ 0x1u
 #define XPMEM_WIRE_WRITE 0x2u
 
 /**
@@ -220,7 +220,7 @@ struct xpmem_wire_ping {
 };
 
 /* The largest payload, and what a receiver must have room for. */
-#define XPMEM_WIRE_MAX \
+#define XPMEM_WIRE_MAX                     \
 	(sizeof(struct xpmem_wire_grant) + \
 	 XPMEM_WIRE_PAGES * sizeof(struct xpmem_wire_grant_run))
 
