@@ -99,15 +99,15 @@ int xpmem_version(void);
  * xpmem_make - export a range of the caller's address space
  * @vaddr:        first address, a multiple of the page size; NULL for the
  *                lowest there is
- * @size:         bytes, more than 0, rounded up to whole pages; or
+ * @size:         bytes, a multiple of the page size and more than 0; or
  *                XPMEM_MAXADDR_SIZE
  * @permit_type:  XPMEM_PERMIT_MODE
  * @permit_value: who may get a permit: a mode, cast to a pointer; its read and
  *                write bits for the caller's user, group and the others
  *
  * The range may have holes, now or later: what counts is what the exporter
- * has mapped when an importer touches an address.  Nothing is pinned or
- * faulted in.  The segment lives until xpmem_remove, execve or exit of the
+ * has mapped when an importer touches an address, and of what kind: see
+ * xpmem_attach.  Nothing is pinned or faulted in.  The segment lives until xpmem_remove, execve or exit of the
  * caller.
  *
  * Errors: EINVAL an argument is outside what is said above; ENOMEM.
@@ -146,8 +146,8 @@ int xpmem_remove(xpmem_segid_t segid);
  *
  * Errors: EINVAL an argument is outside what is said above; ENOENT there is no
  * such segment; EACCES the segment's mode does not allow it; EHOSTUNREACH
- * there is no session with the segment's partition; ETIMEDOUT that partition
- * did not answer; EINTR a signal came first; ENOMEM.
+ * there is no session with the segment's partition, or it ended before the
+ * answer came; ENOMEM.  Only a signal that kills the caller ends the wait.
  *
  * Return: the permit's name, or -1.
  */
@@ -176,16 +176,21 @@ int xpmem_release(xpmem_apid_t apid);
  *         lets the kernel choose
  *
  * Costs the same whatever the size: pages come when they are touched.  A
- * touch of an address that the exporter has not mapped is SIGBUS.  What the
- * exporter maps there later shows in the attachment without further calls.
+ * touch of an address that the exporter has not mapped, or not with that
+ * access, is SIGBUS, as is one of memory that cannot be exported: that of
+ * devices, huge pages of hugetlbfs, DAX, memfd_secret(2), pages that a
+ * userfaultfd would have to supply; on another partition also files, except
+ * memory files that the exporter's user owns.  What the exporter maps there
+ * later shows in the attachment without further calls.
  *
  * The attachment is readable and, with a permit for XPMEM_RDWR, writable.  It
  * lives until xpmem_detach, munmap(2), xpmem_release, execve or exit of the
- * caller, and is not inherited by fork.
+ * caller, and is not inherited by fork.  It can be neither moved nor grown with
+ * mremap(2).  The segment's mode counts when the permit is got, not here.
  *
- * Errors: EINVAL an argument is outside what is said above; ENOENT this
- * process has no such permit; EACCES the segment's mode no longer allows it;
- * ENOMEM.
+ * Errors: EINVAL an argument is outside what is said above, or something is
+ * mapped at @vaddr; ENOENT this process has no such permit; EPERM or EAGAIN as
+ * of mmap(2) with MAP_FIXED; ENOMEM.
  *
  * Return: the address that shows @addr, or (void *)-1.
  */
