@@ -107,8 +107,8 @@ int xpmem_version(void);
  *
  * The range may have holes, now or later: what counts is what the exporter
  * has mapped when an importer touches an address, and of what kind: see
- * xpmem_attach.  Nothing is pinned or faulted in.  The segment lives until xpmem_remove, execve or exit of the
- * caller.
+ * xpmem_attach.  Nothing is pinned or faulted in.  The segment lives until
+ * xpmem_remove, execve or exit of the caller.
  *
  * Errors: EINVAL an argument is outside what is said above; ENOMEM.
  *
