@@ -20,6 +20,8 @@
  * @version:   agreed wire version
  * @page_size: agreed, bytes
  * @machine:   agreed EM_*
+ * @versions:  the oldest and the newest that the connector speaks, then the
+ *             acceptor: nobody between them can make them agree on less
  * @zero:      zero
  * @nonces:    the connector's, then the acceptor's
  * @boot_ids:  the connector's, then the acceptor's
@@ -35,6 +37,7 @@ struct auth_claim {
 	uint32_t version;
 	uint32_t page_size;
 	uint16_t machine;
+	uint16_t versions[2][2];
 	uint16_t zero[3];
 	uint8_t nonces[2][MESSAGE_NONCE_LEN];
 	uint8_t boot_ids[2][XPMEM_BOOT_ID_LEN];
@@ -42,7 +45,7 @@ struct auth_claim {
 
 _Static_assert(sizeof(AUTH_LABEL) == sizeof(((struct auth_claim *)0)->label),
 	       "the label fills its place");
-_Static_assert(sizeof(struct auth_claim) == 136, "no padding in a claim");
+_Static_assert(sizeof(struct auth_claim) == 144, "no padding in a claim");
 
 void auth_init(const char *socket, uid_t uid);
 int auth_create(const struct auth_claim *claim,

@@ -256,6 +256,10 @@ static void make_claim(const struct handshake *hs, struct auth_claim *claim,
 		.page_size = htole32(hs->mine.page_size),
 		.machine = htole16(hs->mine.machine),
 	};
+	claim->versions[0][0] = htole16(connector->version_min);
+	claim->versions[0][1] = htole16(connector->version_max);
+	claim->versions[1][0] = htole16(acceptor->version_min);
+	claim->versions[1][1] = htole16(acceptor->version_max);
 	memcpy(claim->nonces[0], connector->nonce, MESSAGE_NONCE_LEN);
 	memcpy(claim->nonces[1], acceptor->nonce, MESSAGE_NONCE_LEN);
 	memcpy(claim->boot_ids[0], connector->boot_id, XPMEM_BOOT_ID_LEN);
@@ -307,8 +311,7 @@ static int compare_hellos(struct handshake *hs)
 			"partition %u speaks versions %u to %u, partition %u %u to %u; update the older",
 			a->partid, a->version_min, a->version_max, b->partid,
 			b->version_min, b->version_max);
-	if (!memcmp(a->boot_id, b->boot_id, sizeof(a->boot_id)) &&
-	    !memcmp(a->nonce, b->nonce, sizeof(a->nonce)))
+	if (!memcmp(a->nonce, b->nonce, sizeof(a->nonce)))
 		return reason_set(hs->reason, "partition %u hears itself",
 				  b->partid);
 	return 0;
@@ -337,7 +340,8 @@ static int recv_hello(struct handshake *hs, uint32_t length)
 		hs->mine.fabric = (uint16_t)fabric;
 		send_hello(hs);
 	}
-	if (compare_hellos(hs) || send_auth(hs))
+	if (compare_hellos(hs) ||
+	    (hs->role == HANDSHAKE_CONNECTOR && send_auth(hs)))
 		return -1;
 	hs->state = HANDSHAKE_AUTH;
 	return 0;
@@ -353,7 +357,8 @@ static int recv_auth(struct handshake *hs, uint32_t length)
 		   hs->role == HANDSHAKE_CONNECTOR ? HANDSHAKE_ACCEPTOR :
 						     HANDSHAKE_CONNECTOR);
 	if (message_get_auth(payload, length, credential, hs->reason) ||
-	    auth_verify(&claim, credential, hs->reason))
+	    auth_verify(&claim, credential, hs->reason) ||
+	    (hs->role == HANDSHAKE_ACCEPTOR && send_auth(hs)))
 		return -1;
 	send_ready(hs, MESSAGE_STATUS_READY, "");
 	hs->state = HANDSHAKE_READY;

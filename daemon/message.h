@@ -6,9 +6,12 @@
  *	connector (lower partid)	acceptor
  *	HELLO -->
  *					<-- HELLO
- *	AUTH -->			<-- AUTH
- *	READY -->			<-- READY
+ *	AUTH -->
+ *					<-- AUTH, READY
+ *	READY -->
  *
+ * The acceptor, whom anybody can call, gives no credential of root's away
+ * before it has seen one.
  * Whoever refuses sends READY with a reason instead of its next message.
  */
 #ifndef XPMEMD_MESSAGE_H

@@ -6,6 +6,7 @@
  *	one (connector, partition 1) ---- socketpair ---- two (acceptor, 2)
  */
 #include <endian.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,6 +320,148 @@ static void test_no_credential(void **state)
 	assert_contains(two.reason, "munge refuses its credential");
 }
 
+/* Receives one message at an attacker's @fd.  Returns its size. */
+static size_t hear(int fd, uint8_t bytes[MESSAGE_SIZE_MAX])
+{
+	size_t got = 0, want = sizeof(struct message_wire_header);
+	char why[REASON_SIZE];
+	enum message_type type;
+	uint32_t length;
+	ssize_t n;
+
+	while (got < want) {
+		n = read(fd, bytes + got, want - got);
+		if (n < 0) {
+			assert_int_equal(errno, EAGAIN);
+			assert_int_equal(loop_step(), 0);
+			continue;
+		}
+		assert_true(n > 0);
+		got += (size_t)n;
+		if (got != sizeof(struct message_wire_header))
+			continue;
+		assert_int_equal(message_get_header(bytes, &type, &length, why),
+				 0);
+		want += length;
+	}
+	return got;
+}
+
+static void run_one_side(struct side *victim)
+{
+	while (!victim->done)
+		assert_int_equal(loop_step(), 0);
+	assert_false(victim->ok);
+}
+
+/* The connector's own credential, sent back to it, proves nothing. */
+static void test_reflection(void **state)
+{
+	struct message_hello hello = hello_of_1;
+	uint8_t bytes[MESSAGE_SIZE_MAX];
+	size_t size;
+
+	(void)state;
+	if (!*munged_socket())
+		skip();
+	hello.partid = 2;
+	hello.peer = 1;
+	hello.nonce[0] = 1;
+	assert_non_null(handshake_connect(&one.local, fds[1], 2,
+					  XPMEM_FABRIC_WINDOW, &ops, &one));
+	hear(fds[0], bytes);
+	size = message_put_hello(bytes, &hello);
+	assert_int_equal(write(fds[0], bytes, size), size);
+	size = hear(fds[0], bytes);
+	assert_int_equal(write(fds[0], bytes, size), size);
+	shutdown(fds[0], SHUT_WR);
+	run_one_side(&one);
+	assert_contains(one.reason, "its credential is for something else");
+	close(fds[0]);
+}
+
+/* Nor does its nonce, whatever else the other side says of itself. */
+static void test_same_nonce(void **state)
+{
+	uint8_t bytes[MESSAGE_SIZE_MAX];
+	struct message_wire_hello wire;
+	uint8_t *payload = bytes + sizeof(struct message_wire_header);
+	size_t size;
+
+	(void)state;
+	assert_non_null(handshake_connect(&one.local, fds[1], 2,
+					  XPMEM_FABRIC_WINDOW, &ops, &one));
+	size = hear(fds[0], bytes);
+	memcpy(&wire, payload, sizeof(wire));
+	wire.partid = htole16(2);
+	wire.peer = htole16(1);
+	wire.boot_id[0] ^= 1;
+	memcpy(payload, &wire, sizeof(wire));
+	assert_int_equal(write(fds[0], bytes, size), size);
+	shutdown(fds[0], SHUT_WR);
+	run_one_side(&one);
+	assert_contains(one.reason, "hears itself");
+	close(fds[0]);
+}
+
+/* Whoever only says HELLO to an acceptor is given no credential of root's. */
+static void test_stranger(void **state)
+{
+	uint8_t bytes[MESSAGE_SIZE_MAX];
+	size_t size = message_put_hello(bytes, &hello_of_1);
+
+	(void)state;
+	assert_non_null(handshake_accept(&two.local, fds[1], &ops, &two));
+	assert_int_equal(write(fds[0], bytes, size), size);
+	shutdown(fds[0], SHUT_WR);
+	run_one_side(&two);
+	assert_int_equal(read(fds[0], bytes, sizeof(bytes)),
+			 sizeof(struct message_wire_header) +
+				 sizeof(struct message_wire_hello));
+	close(fds[0]);
+}
+
+/* Hands a HELLO on, and lets it speak nothing newer than version 1. */
+static void hand_on_older(int from, int to)
+{
+	uint8_t bytes[MESSAGE_SIZE_MAX];
+	uint8_t *payload = bytes + sizeof(struct message_wire_header);
+	struct message_wire_hello wire;
+	size_t size = hear(from, bytes);
+
+	memcpy(&wire, payload, sizeof(wire));
+	wire.version_max = htole16(1);
+	memcpy(payload, &wire, sizeof(wire));
+	assert_int_equal(write(to, bytes, size), size);
+}
+
+/* Somebody between two partitions cannot make them agree on less. */
+static void test_downgrade(void **state)
+{
+	uint8_t bytes[MESSAGE_SIZE_MAX];
+	int others[2];
+	size_t size;
+
+	(void)state;
+	if (!*munged_socket())
+		skip();
+	assert_int_equal(
+		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, others), 0);
+	assert_non_null(handshake_connect(&one.local, fds[1], 2,
+					  XPMEM_FABRIC_WINDOW, &ops, &one));
+	assert_non_null(handshake_accept(&two.local, others[1], &ops, &two));
+	hand_on_older(fds[0], others[0]);
+	hand_on_older(others[0], fds[0]);
+	size = hear(fds[0], bytes);
+	assert_int_equal(write(others[0], bytes, size), size);
+	shutdown(others[0], SHUT_WR);
+	run_one_side(&two);
+	assert_contains(two.reason, "its credential is for something else");
+	close(fds[0]);
+	close(others[0]);
+	run_one_side(&one);
+}
+
 /* Credentials, with a real munge. */
 static char credential[MESSAGE_CREDENTIAL_MAX + 1];
 static char reason[REASON_SIZE];
@@ -387,7 +530,9 @@ int main(void)
 		TEST(test_out_of_turn),	  TEST(test_early_ready),
 		TEST(test_no_credential), TEST(test_replay),
 		TEST(test_other_peer),	  TEST(test_other_user),
-		TEST(test_damaged),
+		TEST(test_damaged),	  TEST(test_reflection),
+		TEST(test_same_nonce),	  TEST(test_stranger),
+		TEST(test_downgrade),
 	};
 
 	return cmocka_run_group_tests_name("handshake", tests, munged_start,
