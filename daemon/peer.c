@@ -18,11 +18,14 @@
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 5000
+/* Until the kernel's sessions are listed again when that failed. */
+#define RELEARN_MS 1000
 
 static const struct config *config;
 static const struct handshake_local *local;
 static void (*peers_changed)(void);
 static struct peer *peers;
+static struct loop_timer relearn;
 
 static void connect_later(struct peer *peer);
 
@@ -94,7 +97,7 @@ static void set_up(struct peer *peer, uint64_t epoch)
 	peer->handshake = NULL;
 	peer->state = PEER_UP;
 	peer->epoch = epoch;
-	peer->backoff_ms = BACKOFF_MIN_MS;
+	peer->since = loop_now();
 	peer->reason[0] = '\0';
 	log_info("partition %u: session up", peer->config.partid);
 	peers_changed();
@@ -104,6 +107,9 @@ static void set_down(struct peer *peer, const char *reason)
 {
 	bool was_up = peer->state == PEER_UP;
 
+	/* A session that is always lost at once must not come back at once. */
+	if (was_up && loop_now() - peer->since >= BACKOFF_MAX_MS)
+		peer->backoff_ms = BACKOFF_MIN_MS;
 	peer->state = PEER_DOWN;
 	peer->boot_known = false;
 	set_reason(peer, reason);
@@ -276,7 +282,6 @@ static void session_event(const struct kernel_session *session)
 		set_up(peer, session->epoch);
 	} else if (peer->state == PEER_UP && peer->epoch == session->epoch) {
 		reason_set(reason, "session lost: %s", session->reason);
-		peer->backoff_ms = BACKOFF_MIN_MS;
 		set_down(peer, reason);
 	}
 }
@@ -317,9 +322,17 @@ static int learn_sessions(void)
 	return 0;
 }
 
+/* What was missed may be that a session was lost: nobody tells it again. */
 static void events_missed(void)
 {
-	learn_sessions();
+	if (learn_sessions())
+		loop_timer_set(&relearn, RELEARN_MS);
+}
+
+static void relearn_fire(struct loop_timer *timer)
+{
+	(void)timer;
+	events_missed();
 }
 
 static const struct kernel_events_ops events_ops = {
@@ -378,6 +391,7 @@ int peer_init(const struct config *conf, const struct handshake_local *self,
 	config = conf;
 	local = self;
 	peers_changed = changed;
+	relearn.fire = relearn_fire;
 	for (i = 0; i < conf->npeers; i++) {
 		if (!peer_create(&conf->peers[i]))
 			goto destroy_peers;
@@ -411,6 +425,7 @@ destroy_peers:
 void peer_exit(void)
 {
 	kernel_events_exit();
+	loop_timer_cancel(&relearn);
 	while (peers)
 		peer_destroy(peers);
 }

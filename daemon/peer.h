@@ -30,6 +30,7 @@ enum peer_state {
  * @config:     what the file says of it
  * @state:      see above
  * @epoch:      of the session, in PEER_UP
+ * @since:      when it came up, by loop_now()
  * @boot_known: @boot_id is that of the session's other side
  * @boot_id:    so that a restart is noticed before the deadline is
  * @handshake:  under way, in PEER_CONNECTING
@@ -43,6 +44,7 @@ struct peer {
 	struct config_peer config;
 	enum peer_state state;
 	uint64_t epoch;
+	uint64_t since;
 	bool boot_known;
 	uint8_t boot_id[XPMEM_BOOT_ID_LEN];
 	struct handshake *handshake;

@@ -56,7 +56,11 @@ int kernel_session_each(void (*each)(const struct kernel_session *session,
 {
 	unsigned int i;
 
-	(void)reason;
+	if (fake_kernel.deaf) {
+		fake_kernel.deaf--;
+		reason_set(reason, "no memory, says the test");
+		return -ENOMEM;
+	}
 	for (i = 0; i < fake_kernel.n; i++)
 		each(&fake_kernel.sessions[i], arg);
 	return 0;

@@ -14,6 +14,7 @@
  * @refused:  and that did not
  * @deleted:  calls of kernel_session_del()
  * @refusal:  what kernel_session_add() returns if not 0
+ * @deaf:     how often kernel_session_each() fails from now on
  * @last:     the session that was added last; its descriptor is a duplicate
  * @events:   whom to tell
  */
@@ -24,6 +25,7 @@ struct fake_kernel {
 	unsigned int refused;
 	unsigned int deleted;
 	int refusal;
+	unsigned int deaf;
 	struct kernel_session_params last;
 	const struct kernel_events_ops *events;
 };

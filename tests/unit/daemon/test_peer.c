@@ -201,6 +201,35 @@ static void test_missed_news(void **state)
 	until(&fake_kernel.added, 2);
 }
 
+/* Memory is short when news are lost: the list that should help fails too. */
+static void test_missed_twice(void **state)
+{
+	(void)state;
+	start();
+	until(&fake_kernel.added, 1);
+	fake_kernel.n = 0;
+	fake_kernel.deaf = 1;
+	fake_kernel.events->missed();
+	assert_int_equal(peer_first()->state, PEER_UP);
+	until(&fake_kernel.added, 2);
+	assert_int_equal(fake_kernel.deaf, 0);
+}
+
+/* A session that ends as soon as it began: the next ones take their time. */
+static void test_flapping(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	start();
+	for (i = 1; i <= 3; i++) {
+		until(&fake_kernel.added, i);
+		until(&finished, i);
+		fake_kernel_lose(2);
+		assert_int_equal(peer_first()->backoff_ms, 100 << i);
+	}
+}
+
 static void test_learn(void **state)
 {
 	(void)state;
@@ -320,6 +349,7 @@ int main(void)
 		TEST(test_learn),	    TEST(test_refused_by_kernel),
 		TEST(test_expect),	    TEST(test_expect_restarted),
 		TEST(test_wrong_direction), TEST(test_reload),
+		TEST(test_missed_twice),    TEST(test_flapping),
 	};
 
 	return cmocka_run_group_tests_name("peer", tests, munged_start,
