@@ -97,8 +97,7 @@ static void exporter(void *arg)
 
 static void sample(long long *values)
 {
-	for (size_t i = 0; i < COUNTERS; i++)
-		values[i] = xt_stat(counters[i]);
+	xt_stats(counters, values, COUNTERS);
 }
 
 /* Shows what changed in the counters, until it is told to stop. */

@@ -164,6 +164,7 @@ static void third(void)
 	xt_ok(*(uint64_t *)((char *)at + SIZE / 2) ==
 		      xt_word(1, SIZE / 2 / sizeof(uint64_t)),
 	      "p3 still sees the rest");
+	xt_ok(!xpmem_release(apid), "xpmem_release");
 	xt_put("checked-3", "1");
 	apid = xt_permit(xt_await_num("segid-again"), XPMEM_RDWR);
 	at = xt_attach(apid, SIZE);

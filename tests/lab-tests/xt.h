@@ -92,6 +92,8 @@ void *xt_attach(xpmem_apid_t apid, size_t size);
 
 /* Counters of the module, as `xpmemctl stats` tells them. */
 long long xt_stat(const char *name);
+/* Several of them, read at one moment. */
+void xt_stats(const char *const *names, long long *values, size_t count);
 /* Waits, at most that long, until a counter is as wanted. */
 bool xt_stat_is(const char *name, long long want, int ms);
 bool xt_stat_over(const char *name, long long least, int ms);
