@@ -149,16 +149,8 @@ static void entry_abandon_locked(struct xpmem_serve *s, struct xpmem_export *e)
 	s->spare[s->nr_spare++] = e;
 }
 
-/**
- * xpmem_export_deferred_ms - how long a page is not granted yet
- * @seg:   the segment
- * @index: its page
- *
- * Context: under the home's lock.
- * Return: milliseconds; 0: now.
- */
-unsigned int xpmem_export_deferred_ms(struct xpmem_segment *seg,
-				      unsigned long index)
+/* How long is a page not granted yet?  Milliseconds; 0: now. */
+static unsigned int deferred_ms(struct xpmem_segment *seg, unsigned long index)
 {
 	void *entry = xa_load(&seg->places, index);
 	long left;
@@ -179,10 +171,14 @@ static int folio_grant_locked(struct xpmem_serve *s, struct folio *folio,
 	};
 	long base = (long)index - (long)(pfn - folio_pfn(folio));
 	bool made = !e;
+	unsigned int ms;
 	int err = 0;
 
-	if (xpmem_export_deferred_ms(s->seg, index) ||
-	    xpmem_export_deferred_ms(s->seg, max(base, 0l)))
+	ms = max(deferred_ms(s->seg, index),
+		 deferred_ms(s->seg, max(base, 0l)));
+	if (index == s->start + s->target)
+		s->defer_ms = ms;
+	if (ms)
 		return -EBUSY;
 	if (!e)
 		e = entry_create_locked(s, folio);

@@ -67,7 +67,7 @@ static int map_found(struct xpmem_segment *seg, const struct xpmem_span *span,
 	if (!down_read_trylock(&seg->lock))
 		return -EAGAIN;
 	if (!seg->dead && !mmu_interval_read_retry(&seg->notifier, seq)) {
-		WRITE_ONCE(seg->mapped, true);
+		WRITE_ONCE(seg->mapped, XPMEM_MAPPED_SOME);
 		/* A PFN mapping loses its dirty bit when it is zapped. */
 		if (write)
 			folio_mark_dirty(pfn_folio(pfn));

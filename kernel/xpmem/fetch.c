@@ -195,9 +195,8 @@ static int status_error(u32 status)
 	case XPMEM_WIRE_NOTSUP:
 		return -EOPNOTSUPP;
 	case XPMEM_WIRE_BUSY:
+	case XPMEM_WIRE_NOMEM: /* the home's shortage is not ours: ask again */
 		return -EBUSY;
-	case XPMEM_WIRE_NOMEM:
-		return -ENOMEM;
 	}
 	return -EPROTO;
 }

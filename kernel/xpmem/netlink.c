@@ -309,8 +309,9 @@ int xpmem_nl_fence_doit(struct sk_buff *skb, struct genl_info *info)
 		NL_SET_ERR_MSG(info->extack,
 			       "no session with this partition was lost");
 	if (err == -EBUSY)
-		NL_SET_ERR_MSG(info->extack,
-			       "the session with this partition is up");
+		NL_SET_ERR_MSG(
+			info->extack,
+			"the partition is up and was not restarted: it is not fenced");
 	if (err)
 		goto free_reply;
 	err = -EMSGSIZE;

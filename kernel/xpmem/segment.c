@@ -77,9 +77,11 @@ static void segment_zap(struct work_struct *work)
 		container_of(work, struct xpmem_segment, zap_work);
 
 	down_write(&seg->lock);
-	seg->mapped = false;
+	seg->mapped = XPMEM_MAPPED_ZAPPING;
 	up_write(&seg->lock);
 	unmap_mapping_range(seg->inode->i_mapping, 0, 0, 1);
+	/* Unless a fault has mapped something since. */
+	cmpxchg(&seg->mapped, XPMEM_MAPPED_ZAPPING, XPMEM_MAPPED_NONE);
 	xpmem_segment_put(seg);
 }
 

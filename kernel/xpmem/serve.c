@@ -177,16 +177,12 @@ static void refuse(struct xpmem_serve *s, struct xpmem_message *message,
 {
 	struct xpmem_wire_grant *body = xpmem_message_payload(message);
 	enum xpmem_wire_status status = error_status(err);
-	unsigned int ms;
 
-	spin_lock(&xpmem_home.lock);
-	ms = xpmem_export_deferred_ms(s->seg, s->start + s->target);
-	spin_unlock(&xpmem_home.lock);
 	xpmem_message_trim(message, sizeof(*body));
 	body->nruns = 0;
 	body->status = cpu_to_le32(status);
 	if (status == XPMEM_WIRE_BUSY)
-		body->retry_ms = cpu_to_le32(ms ? ms : BUSY_MS);
+		body->retry_ms = cpu_to_le32(s->defer_ms ?: BUSY_MS);
 	trace_xpmem_grant(s->session->partid, s->seg->segid,
 			  s->start + s->target, 0, status);
 	xpmem_socket_send(s->session, message);

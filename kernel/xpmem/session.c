@@ -468,13 +468,35 @@ int xpmem_session_close(u16 partid)
 	return session ? 0 : -ENOENT;
 }
 
+/* The same boot of a partition that was lost has come back, and is alive. */
+static bool came_back(u16 partid)
+{
+	struct xpmem_session *up = xpmem_session_get_up(partid), *old;
+	unsigned int slot;
+	bool same = false;
+
+	if (!up)
+		return false;
+	spin_lock(&xpmem_home.lock);
+	for (slot = 0; slot < XPMEM_SLOTS; slot++) {
+		old = xpmem_home.sessions[slot];
+		if (old && old->partid == partid && old->settled)
+			same |= !memcmp(old->boot_id, up->boot_id,
+					sizeof(up->boot_id));
+	}
+	spin_unlock(&xpmem_home.lock);
+	xpmem_session_put(up);
+	return same;
+}
+
 /**
  * xpmem_session_fence - a partition can reach nothing any more
  * @partid: the partition; the administrator's word is taken for it
  * @pages:  filled in: pages released from quarantine
  *
  * Context: process; may sleep.
- * Return: 0; -ENOENT if nothing of it is in quarantine.
+ * Return: 0; -ENOENT if nothing of it is in quarantine; -EBUSY if it is up, and
+ * was not restarted since: then it is not fenced, whatever anybody says.
  */
 int xpmem_session_fence(u16 partid, u64 *pages)
 {
@@ -485,6 +507,10 @@ int xpmem_session_fence(u16 partid, u64 *pages)
 	*pages = 0;
 	mutex_lock(&admin_lock);
 	flush_workqueue(down_wq);
+	if (came_back(partid)) {
+		err = -EBUSY;
+		goto unlock;
+	}
 	for (slot = 0; slot < XPMEM_SLOTS; slot++) {
 		unsigned int actions = XPMEM_PEER_REFUSE;
 		u64 n;
@@ -505,6 +531,7 @@ int xpmem_session_fence(u16 partid, u64 *pages)
 		slot_free(session);
 		err = 0;
 	}
+unlock:
 	mutex_unlock(&admin_lock);
 	return err;
 }

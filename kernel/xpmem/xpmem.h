@@ -53,11 +53,12 @@ struct xpmem_session;
 #define XPMEM_FOLIO_PAGES 512
 
 /* stats.c: every counter of /sys, netlink and xpmemctl, in one list. */
-#define XPMEM_COUNTERS(X)                                                      \
-	X(segments)                                                            \
-	X(permits) X(attachments) X(imports) X(exported) X(granted) X(revoked) \
-		X(acked) X(released) X(quarantine) X(faults_local)             \
-			X(faults_remote) X(fetches) X(refused_gets)
+#define XPMEM_COUNTERS(X)                                                    \
+	X(segments)                                                          \
+	X(permits)                                                           \
+	X(attachments) X(imports) X(exported) X(granted) X(revoked) X(acked) \
+		X(released) X(quarantine) X(faults_local) X(faults_remote)   \
+			X(fetches) X(refused_gets)
 
 struct xpmem_counters {
 #define XPMEM_COUNTER(name) atomic64_t name;
@@ -116,9 +117,21 @@ void xpmem_dev_exit(void);
 /* --- segment.c --------------------------------------------------------- */
 
 /**
+ * enum xpmem_mapped - may a local attachment have pages mapped?
+ * @XPMEM_MAPPED_NONE:    no: the notifier need not zap
+ * @XPMEM_MAPPED_SOME:    yes
+ * @XPMEM_MAPPED_ZAPPING: yes, but a zap of everything is under way
+ */
+enum xpmem_mapped {
+	XPMEM_MAPPED_NONE = 0,
+	XPMEM_MAPPED_SOME = 1,
+	XPMEM_MAPPED_ZAPPING = 2,
+};
+
+/**
  * struct xpmem_segment - an exported address range
  * @ref:      one for the table while the segment lives, one per permit, one
- *            per attachment, one per place an export entry has in it
+ *            per place an export entry has in it, one per fetch being served
  * @node:     in its process' list
  * @segid:    its name
  * @mm:       the exporter's address space, held by mmgrab()
@@ -135,8 +148,7 @@ void xpmem_dev_exit(void);
  * @lock:     the notifier lock: readers map or export pages that they found
  *            under a sequence, the writer ends that sequence
  * @dead:     removed, or the exporter exited; written under @lock
- * @mapped:   a local attachment may have pages mapped; set under @lock for
- *            reading, cleared under it for writing
+ * @mapped:   enum xpmem_mapped; set under @lock by whoever maps
  * @remote:   slot to xpmem_remote word; protected by the home's lock
  * @places:   page number to export entry or deferral; protected by the home's
  *            lock
@@ -161,7 +173,7 @@ struct xpmem_segment {
 	unsigned long seq;
 	struct rw_semaphore lock;
 	bool dead;
-	bool mapped;
+	unsigned int mapped;
 	struct xarray remote;
 	struct xarray places;
 	atomic_t nr_permits;
@@ -406,6 +418,7 @@ struct xpmem_serve {
 	unsigned int count;
 	unsigned int target;
 	bool write;
+	unsigned int defer_ms; /* the touched page is not granted for so long */
 	bool made_own; /* what could not be granted was replaced once */
 	unsigned long *pages; /* what was found there */
 	unsigned int nr_spare;
@@ -424,8 +437,6 @@ void xpmem_export_exit(void);
 bool xpmem_export_exportable(const struct xpmem_segment *seg,
 			     struct folio *folio);
 bool xpmem_export_around(const struct xpmem_serve *s, unsigned int i);
-unsigned int xpmem_export_deferred_ms(struct xpmem_segment *seg,
-				      unsigned long index);
 int xpmem_export_grant_locked(struct xpmem_serve *s,
 			      struct xpmem_message *message);
 int xpmem_export_alloc_bulk(void **entries, unsigned int count);
