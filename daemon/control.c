@@ -282,13 +282,21 @@ static void check_session(const struct kernel_session *session, void *arg)
 	check->up |= session->state == XPMEM_SESSION_STATE_UP;
 }
 
-/* A fence command may turn a machine off: not for nothing. */
+/*
+ * A fence command may turn a machine off: not for nothing, and not one that
+ * came back.  The administrator's own word ends nothing.
+ */
 static int fence_allowed(uint16_t id, char *reason)
 {
 	struct fence_check check = { .partid = id };
 
 	if (kernel_session_each(check_session, &check, reason))
 		return -1;
+	if (check.lost && check.up && *config->fence_command)
+		return reason_set(
+			reason,
+			"partition %u is up again, and the fence command would end it; shut it down, or remove fence-command if it was reset since it was lost",
+			id);
 	if (check.lost)
 		return 0;
 	if (check.up)
@@ -541,12 +549,18 @@ close_fd:
 	close(fd);
 }
 
-/* A socket that nobody listens to was left behind by a daemon that died. */
+/*
+ * A socket that nobody listens to was left behind by a daemon that died.  What
+ * is no socket is somebody's file: it stays, and bind(2) fails.
+ */
 static int remove_stale(const struct sockaddr_un *addr)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int used;
+	struct stat stat;
+	int fd, used;
 
+	if (lstat(addr->sun_path, &stat) || !S_ISSOCK(stat.st_mode))
+		return 0;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return 0;
 	used = !connect(fd, (const struct sockaddr *)addr, sizeof(*addr));

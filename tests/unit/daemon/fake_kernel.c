@@ -66,6 +66,22 @@ int kernel_session_each(void (*each)(const struct kernel_session *session,
 	return 0;
 }
 
+int kernel_stats_get(struct kernel_stats *stats, char *reason)
+{
+	(void)reason;
+	*stats = (struct kernel_stats){ .partid = 3, .mode = "rmap" };
+	return 0;
+}
+
+int kernel_fence(uint16_t partid, uint64_t *released, char *reason)
+{
+	(void)partid;
+	(void)reason;
+	fake_kernel.fenced++;
+	*released = 7;
+	return 0;
+}
+
 int kernel_events_init(const struct kernel_events_ops *ops, char *reason)
 {
 	(void)reason;

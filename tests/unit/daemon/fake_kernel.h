@@ -13,6 +13,7 @@
  * @added:    calls of kernel_session_add() that succeeded
  * @refused:  and that did not
  * @deleted:  calls of kernel_session_del()
+ * @fenced:   calls of kernel_fence()
  * @refusal:  what kernel_session_add() returns if not 0
  * @deaf:     how often kernel_session_each() fails from now on
  * @last:     the session that was added last; its descriptor is a duplicate
@@ -24,6 +25,7 @@ struct fake_kernel {
 	unsigned int added;
 	unsigned int refused;
 	unsigned int deleted;
+	unsigned int fenced;
 	int refusal;
 	unsigned int deaf;
 	struct kernel_session_params last;
