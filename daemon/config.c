@@ -218,7 +218,8 @@ static int set_peer_window(struct parser *p)
 			p->word[1]);
 	if (sscanf(text, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function,
 		   &end) != 4 ||
-	    text[end] || slot > 0x1f || function > 7)
+	    text[end] || text[strspn(text, "0123456789abcdefABCDEF:.")] ||
+	    slot > 0x1f || function > 7)
 		return fail(
 			p, p->line,
 			"\"%s\" is no PCI address; give it as lspci -D prints it, as 0000:00:05.0",
@@ -262,6 +263,28 @@ static int start_peer(struct parser *p)
 	return 0;
 }
 
+/* Through one window, two partitions' frame numbers mean the same memory. */
+static int check_unique(struct parser *p)
+{
+	const struct config_peer *peer = p->peer, *other;
+
+	for (other = p->config->peers; other != peer; other++) {
+		if (!strcmp(other->window, peer->window))
+			return fail(
+				p, peer->line,
+				"peer %u has the window %s of peer %u; give each its own",
+				peer->partid, peer->window, other->partid);
+		if (other->address.length == peer->address.length &&
+		    !memcmp(&other->address.addr, &peer->address.addr,
+			    peer->address.length))
+			return fail(
+				p, peer->line,
+				"peer %u has the address and port of peer %u; give each its own",
+				peer->partid, other->partid);
+	}
+	return 0;
+}
+
 static int end_peer(struct parser *p)
 {
 	const struct config_peer *peer = p->peer;
@@ -279,6 +302,8 @@ static int end_peer(struct parser *p)
 		return fail(p, peer->line,
 			    "peer %u has no window; add \"window pci ADDRESS\"",
 			    peer->partid);
+	if (check_unique(p))
+		return -1;
 	p->peer = NULL;
 	return 0;
 }

@@ -3,6 +3,7 @@
  * The log: stderr or syslog.  A peer can cause messages, so they are limited:
  * nobody fills a disk from outside.
  */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -96,8 +97,12 @@ static bool log_allowed(void)
 __attribute__((format(printf, 2, 0))) static void
 log_limited(int priority, const char *fmt, va_list args)
 {
-	if (log_allowed())
-		log_write(priority, fmt, args);
+	int err = errno; /* for %m, whatever is written before */
+
+	if (!log_allowed())
+		return;
+	errno = err;
+	log_write(priority, fmt, args);
 }
 
 /**

@@ -10,12 +10,13 @@
 #include "test.h"
 
 #define HEAD "partid 1\nlisten 10.77.0.1 7760\n"
-#define PEER(id)                           \
-	"peer " #id " {\n"                 \
-	"\taddress 10.77.0." #id " 7760\n" \
-	"\tfabric window\n"                \
-	"\twindow pci 0000:00:05.0\n"      \
+#define PEER_AT(id, address, window)         \
+	"peer " #id " {\n"                   \
+	"\taddress 10.77.0." address "\n"    \
+	"\tfabric window\n"                  \
+	"\twindow pci 0000:00:0" window "\n" \
 	"}\n"
+#define PEER(id) PEER_AT(id, #id " 7760", #id ".0")
 
 static char error[CONFIG_ERROR_SIZE];
 
@@ -56,7 +57,7 @@ static void test_complete(void **state)
 	assert_int_equal(config.deadline_ms, 2000);
 	assert_int_equal(config.npeers, 2);
 	assert_int_equal(config.peers[1].partid, 3);
-	assert_string_equal(config.peers[1].window, "0000:00:05.0");
+	assert_string_equal(config.peers[1].window, "0000:00:03.0");
 	assert_int_equal(config.peers[1].fabric, XPMEM_FABRIC_WINDOW);
 	addr = (const struct sockaddr_in *)&config.peers[1].address.addr;
 	assert_int_equal(ntohs(addr->sin_port), 7760);
@@ -113,11 +114,17 @@ static const struct {
 	{ "peer 2 {\nwindow usb 1\n", "file:2: window on \"usb\" is not" },
 	{ "peer 2 {\nwindow pci 5\n", "file:2: \"5\" is no PCI address" },
 	{ "peer 2 {\nwindow pci 0:0:20.0\n", "is no PCI address; give it as" },
+	{ "peer 2 {\nwindow pci -1:-1:0.0\n", "is no PCI address; give it as" },
+	{ "peer 2 {\nwindow pci \"0: 0:0.0\"\n", "is no PCI address" },
 	{ "\npeer 2 {\n}\n", "file:2: peer 2 has no address; add" },
 	{ "peer 2 {\naddress 1.2.3.4 5\n}\n", "peer 2 has no fabric; add" },
 	{ "peer 2 {\naddress 1.2.3.4 5\nfabric window\n}\n",
 	  "file:1: peer 2 has no window; add" },
 	{ HEAD PEER(2) PEER(2), "file:8: peer 2 is in line 3 already" },
+	{ HEAD PEER(2) PEER_AT(3, "3 7760", "2.0"),
+	  "file:8: peer 3 has the window 0000:00:02.0 of peer 2; give" },
+	{ HEAD PEER(2) PEER_AT(3, "2 7760", "3.0"),
+	  "file:8: peer 3 has the address and port of peer 2; give" },
 	{ HEAD PEER(1), "file:3: peer 1 is this partition; remove" },
 	{ HEAD "peer 2 {\n", "the block of peer 2, line 3, has no end; add" },
 };
