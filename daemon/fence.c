@@ -3,7 +3,8 @@
  * Making sure that a partition can reach nothing any more: a command of the
  * administrator's, or his word.  The step before is control.c, the step after
  * the kernel, which lets pages out of quarantine.
- * Invariant: the kernel is told only after the command has succeeded.
+ * Invariant: the kernel is told only after the command has succeeded, and only
+ * if nothing was lost after it began.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +31,7 @@
  * @pid:    its process
  * @partid: whom it fences
  * @killed: it took too long
+ * @lost:   what was lost when it began, by lost_epochs()
  * @done:   told afterwards
  * @owner:  for @done
  */
@@ -40,6 +42,7 @@ struct fence {
 	pid_t pid;
 	uint16_t partid;
 	bool killed;
+	uint64_t lost;
 	fence_done_t done;
 	void *owner;
 };
@@ -79,11 +82,52 @@ static void tell_kernel(uint16_t partid, fence_done_t done, void *owner)
 	done(owner, partid, released, NULL);
 }
 
+struct lost {
+	uint16_t partid;
+	uint64_t epochs;
+};
+
+static void add_lost(const struct kernel_session *session, void *arg)
+{
+	struct lost *lost = arg;
+
+	if (session->partid == lost->partid &&
+	    session->state == XPMEM_SESSION_STATE_LOST)
+		lost->epochs += session->epoch;
+}
+
+/* The sum of random numbers stands for which they are.  Returns 0 or -1. */
+static int lost_epochs(uint16_t partid, uint64_t *epochs, char *reason)
+{
+	struct lost lost = { .partid = partid };
+
+	if (kernel_session_each(add_lost, &lost, reason))
+		return -1;
+	*epochs = lost.epochs;
+	return 0;
+}
+
+/* What was lost after the command began, it may not have fenced. */
+static int still_the_same(uint16_t partid, uint64_t before, char *reason)
+{
+	uint64_t now;
+
+	if (lost_epochs(partid, &now, reason))
+		return -1;
+	if (now != before)
+		return reason_set(
+			reason,
+			"partition %u came back and was lost again while the fence command ran; fence it again",
+			partid);
+	return 0;
+}
+
 static void ended(struct loop_source *source, uint32_t events)
 {
 	struct fence *fence = container_of(source, struct fence, source);
 	fence_done_t done = fence->done;
 	uint16_t partid = fence->partid;
+	uint64_t lost = fence->lost;
 	void *owner = fence->owner;
 	char reason[REASON_SIZE];
 	int status = -1;
@@ -102,7 +146,7 @@ static void ended(struct loop_source *source, uint32_t events)
 		reason_set(reason, "the fence command failed with status %d",
 			   WEXITSTATUS(status));
 	fence_destroy(fence);
-	if (!status) {
+	if (!status && !still_the_same(partid, lost, reason)) {
 		tell_kernel(partid, done, owner);
 		return;
 	}
@@ -114,11 +158,12 @@ static void timeout(struct loop_timer *timer)
 {
 	struct fence *fence = container_of(timer, struct fence, timer);
 
+	/* With all that it started: nothing may turn a machine off later on. */
 	fence->killed = true;
-	kill(fence->pid, SIGKILL);
+	kill(-fence->pid, SIGKILL);
 }
 
-/* In the child: runs the command, with default signals. */
+/* In the child: runs the command, with default signals, in its own group. */
 static void run(const char *command, uint16_t partid)
 {
 	char id[8];
@@ -127,6 +172,8 @@ static void run(const char *command, uint16_t partid)
 	snprintf(id, sizeof(id), "%u", partid);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+	setsid();
 	execl(command, command, id, (char *)NULL);
 	_exit(127);
 }
@@ -183,7 +230,8 @@ int fence_start(const char *command, uint16_t partid, fence_done_t done,
 	fence->partid = partid;
 	fence->done = done;
 	fence->owner = owner;
-	if (spawn(fence, command, reason)) {
+	if (lost_epochs(partid, &fence->lost, reason) ||
+	    spawn(fence, command, reason)) {
 		free(fence);
 		return -1;
 	}

@@ -198,6 +198,9 @@ static int signals_init(void)
 {
 	sigset_t set;
 
+	/* Whoever started us may be gone; fence.c waits for children. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
 	sigemptyset(&set);
 	sigaddset(&set, SIGHUP);
 	sigaddset(&set, SIGINT);

@@ -269,6 +269,28 @@ static void test_fence_forgotten(void **state)
 	assert_int_equal(fake_kernel.fenced, 1);
 }
 
+/* What is lost while the command runs, it may not have fenced. */
+static void test_fence_lost_again(void **state)
+{
+	char part[64] = "";
+	int fd;
+
+	(void)state;
+	have_session(XPMEM_SESSION_STATE_LOST);
+	have_command("sleep 0.3");
+	fd = call();
+	assert_int_equal(write(fd, "fence 2\n", 8), 8);
+	assert_int_equal(loop_step(), 0);
+	assert_int_equal(loop_step(), 0);
+	have_session(XPMEM_SESSION_STATE_LOST);
+	while (read(fd, part, sizeof(part) - 1) < 0)
+		assert_int_equal(loop_step(), 0);
+	assert_contains(part, "partition 2 came back and was lost again");
+	assert_int_equal(fake_kernel.fenced, 0);
+	close(fd);
+	unlink(config.fence_command);
+}
+
 /* Only a socket is taken for what an earlier daemon left behind. */
 static void test_foreign_file(void **state)
 {
@@ -313,6 +335,7 @@ int main(void)
 		TEST(test_fence_command),
 		TEST(test_fence_up_again),
 		TEST(test_fence_forgotten),
+		TEST(test_fence_lost_again),
 		cmocka_unit_test(test_foreign_file),
 		cmocka_unit_test(test_stale_socket),
 	};
