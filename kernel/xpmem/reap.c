@@ -4,8 +4,8 @@
  * memory again.
  *
  * Before: ack.c.  Invariant: an entry leaves the tables together with its
- * folio's flag, before the reference is given back, and only when core/entry.c
- * said so.
+ * folio's flag and, unless reclaim asked for it, the reference, and only when
+ * core/entry.c said so.
  */
 #include <linux/mmu_rmap_notifier.h>
 #include <linux/pagevec.h>
@@ -62,6 +62,13 @@ void xpmem_reap_entry_locked(struct xpmem_export *e,
 		/* Together: no entry, no flag, and the next entry's own flag. */
 		folio_clear_rmap_external(e->folio);
 		e->state.flags |= XPMEM_EXPORT_DEAD;
+		reaped->folios++;
+		reaped->pages += folio_nr_pages(e->folio);
+		/* And no reference: whoever waited for the folio counts them. */
+		if (!(e->state.flags & XPMEM_EXPORT_TRY)) {
+			folio_put(e->folio);
+			e->folio = NULL;
+		}
 	}
 	if (e->state.flags & XPMEM_EXPORT_QUEUED)
 		return;
@@ -159,39 +166,33 @@ static void entry_free(struct xpmem_export *e)
  * xpmem_reap - give back what left the tables, and wake whoever waits for it
  * @reaped: emptied
  *
- * The flags are clear already; folio_batch_reclaim_soon() pairs that with a
- * reclaimer that puts the folio back at the same time.
+ * What is left to give back are the folios that reclaim asked for.  Their flags
+ * are clear already; folio_batch_reclaim_soon() pairs that with a reclaimer that
+ * puts the folio back at the same time.
  *
  * Context: process; may sleep; takes no folio lock and no mmap_lock.
  */
 void xpmem_reap(struct xpmem_reaped *reaped)
 {
 	struct xpmem_export *e = reaped->entries, *next;
-	unsigned long folios = 0, pages = 0;
 	struct folio_batch soon;
 
 	folio_batch_init(&soon);
 	for (; e; e = next) {
-		struct folio *folio = e->folio;
-
 		next = e->queue;
-		folios++;
-		pages += folio_nr_pages(folio);
-		if (!(e->state.flags & XPMEM_EXPORT_TRY))
-			folio_put(folio);
-		else if (!folio_batch_add(&soon, folio))
+		if (e->folio && !folio_batch_add(&soon, e->folio))
 			folio_batch_reclaim_soon(&soon);
 		entry_free(e);
 	}
 	if (folio_batch_count(&soon))
 		folio_batch_reclaim_soon(&soon);
 	places_free(reaped->places);
-	if (folios) {
-		atomic64_sub(pages, &xpmem_counters.exported);
-		atomic64_add(pages, &xpmem_counters.released);
-		mmu_rmap_notifier_acked(folios);
+	if (reaped->folios) {
+		atomic64_sub(reaped->pages, &xpmem_counters.exported);
+		atomic64_add(reaped->pages, &xpmem_counters.released);
+		mmu_rmap_notifier_acked(reaped->folios);
 	}
-	if (folios || reaped->wake)
+	if (reaped->folios || reaped->wake)
 		wake_up_all(&xpmem_home.wait);
 	memset(reaped, 0, sizeof(*reaped));
 }

@@ -64,6 +64,7 @@ static bool revoke_folio(struct folio *folio, u8 flags)
 	spin_lock(&xpmem_home.lock);
 	e = xa_load(&xpmem_home.exports, folio_pfn(folio));
 	if (e) {
+		e->state.flags &= ~XPMEM_EXPORT_TRY;
 		e->state.flags |= flags;
 		revoke_locked(e, &reaped);
 	}

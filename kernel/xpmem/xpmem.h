@@ -345,7 +345,7 @@ struct xpmem_place {
 /**
  * struct xpmem_export - the export entry of one folio; 64 bytes
  * @state: who holds it, and how far a revocation has come
- * @folio: the folio; one reference, given back when nobody holds it
+ * @folio: the folio; one reference, given back when nobody holds it; NULL then
  * @queue: next on the home's queue of revokes
  * @place: where it is exported
  *
@@ -447,6 +447,8 @@ void xpmem_export_free(struct xpmem_export *e);
  * struct xpmem_reaped - what left the home's tables and must be given back
  * @entries: released export entries, chained by ->queue
  * @places:  places that were taken off living entries
+ * @folios:  that are free of importers since
+ * @pages:   of those
  * @wake:    a revocation ended
  *
  * Filled under the home's lock, emptied by xpmem_reap() outside of it.
@@ -454,6 +456,8 @@ void xpmem_export_free(struct xpmem_export *e);
 struct xpmem_reaped {
 	struct xpmem_export *entries;
 	struct xpmem_place *places;
+	unsigned long folios;
+	unsigned long pages;
 	bool wake;
 };
 
