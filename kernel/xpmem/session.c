@@ -536,51 +536,6 @@ unlock:
 	return err;
 }
 
-static void info_fill(struct xpmem_session_info *info,
-		      const struct xpmem_session *session)
-{
-	memset(info, 0, sizeof(*info));
-	info->partid = session->partid;
-	info->state = session->phase;
-	info->epoch = session->epoch;
-	info->granted = atomic64_read(&session->granted);
-	info->revoked = atomic64_read(&session->revoked);
-	info->acked = atomic64_read(&session->acked);
-	info->wait_median_us = xpmem_waits_median(&session->waits);
-	info->wait_max_us = atomic64_read(&session->waits.max_us);
-	info->deadlines_missed = atomic64_read(&session->missed);
-	strscpy(info->reason, session->reason ?: "");
-}
-
-/**
- * xpmem_session_info_next - describe one session after the other
- * @cursor: 0 at first; advanced
- * @info:   filled in
- *
- * Context: process; may sleep.
- * Return: 0, or -ENOENT after the last one.
- */
-int xpmem_session_info_next(u32 *cursor, struct xpmem_session_info *info)
-{
-	bool found = false;
-	u32 slot;
-
-	spin_lock(&xpmem_home.lock);
-	for (slot = *cursor; slot < XPMEM_SLOTS; slot++)
-		if (xpmem_home.sessions[slot]) {
-			info_fill(info, xpmem_home.sessions[slot]);
-			found = true;
-			break;
-		}
-	spin_unlock(&xpmem_home.lock);
-	if (!found)
-		return -ENOENT;
-	*cursor = slot + 1;
-	if (info->state == XPMEM_PEER_LOST)
-		info->quarantine = xpmem_reap_held(slot);
-	return 0;
-}
-
 int xpmem_session_init(void)
 {
 	xpmem_session_wq = alloc_workqueue(
