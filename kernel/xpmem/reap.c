@@ -4,8 +4,7 @@
  * memory again.
  *
  * Before: ack.c.  Invariant: an entry leaves the tables together with its
- * folio's flag and, unless reclaim asked for it, the reference, and only when
- * core/entry.c said so.
+ * folio's flag and reference, and only when core/entry.c said so.
  */
 #include <linux/mmu_rmap_notifier.h>
 #include <linux/pagevec.h>
@@ -39,6 +38,25 @@ static void place_erase_locked(struct xpmem_export *e,
 	atomic_dec(&seg->nr_exported);
 }
 
+/*
+ * A folio that reclaim asked for goes to where reclaim looks first.  Its flag is
+ * clear already; folio_batch_reclaim_soon() pairs that with a reclaimer that puts
+ * the folio back at the same time.
+ */
+static void folio_give_back(struct xpmem_export *e)
+{
+	struct folio_batch soon;
+
+	if (e->state.flags & XPMEM_EXPORT_TRY) {
+		folio_batch_init(&soon);
+		folio_batch_add(&soon, e->folio);
+		folio_batch_reclaim_soon(&soon);
+	} else {
+		folio_put(e->folio);
+	}
+	e->folio = NULL;
+}
+
 /**
  * xpmem_reap_entry_locked - nobody holds an entry any more: take it away
  * @e:      the entry, in phase XPMEM_ENTRY_FREE
@@ -65,10 +83,7 @@ void xpmem_reap_entry_locked(struct xpmem_export *e,
 		reaped->folios++;
 		reaped->pages += folio_nr_pages(e->folio);
 		/* And no reference: whoever waited for the folio counts them. */
-		if (!(e->state.flags & XPMEM_EXPORT_TRY)) {
-			folio_put(e->folio);
-			e->folio = NULL;
-		}
+		folio_give_back(e);
 	}
 	if (e->state.flags & XPMEM_EXPORT_QUEUED)
 		return;
@@ -166,26 +181,18 @@ static void entry_free(struct xpmem_export *e)
  * xpmem_reap - give back what left the tables, and wake whoever waits for it
  * @reaped: emptied
  *
- * What is left to give back are the folios that reclaim asked for.  Their flags
- * are clear already; folio_batch_reclaim_soon() pairs that with a reclaimer that
- * puts the folio back at the same time.
+ * Their folios were given back when they left the tables.
  *
  * Context: process; may sleep; takes no folio lock and no mmap_lock.
  */
 void xpmem_reap(struct xpmem_reaped *reaped)
 {
 	struct xpmem_export *e = reaped->entries, *next;
-	struct folio_batch soon;
 
-	folio_batch_init(&soon);
 	for (; e; e = next) {
 		next = e->queue;
-		if (e->folio && !folio_batch_add(&soon, e->folio))
-			folio_batch_reclaim_soon(&soon);
 		entry_free(e);
 	}
-	if (folio_batch_count(&soon))
-		folio_batch_reclaim_soon(&soon);
 	places_free(reaped->places);
 	if (reaped->folios) {
 		atomic64_sub(reaped->pages, &xpmem_counters.exported);
