@@ -8,6 +8,9 @@
  */
 #include "xt.h"
 
+#include <string.h>
+#include <sys/utsname.h>
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -82,6 +85,17 @@ static bool press(void)
 	return true;
 }
 
+/*
+ * Under KASAN and lockdep both sides touch the memory again before a scan is
+ * through: how much of it leaves says nothing there.
+ */
+static bool slow_kernel(void)
+{
+	struct utsname name;
+
+	return !uname(&name) && strstr(name.release, "-debug");
+}
+
 static void home(void)
 {
 	long long revoked = xt_stat("revoked"), swapped = xt_swapped_out();
@@ -97,7 +111,11 @@ static void home(void)
 	swapped = xt_swapped_out() - swapped;
 	xt_note("%d of %d rounds reached their goal; revoked %lld, swapped %lld pages",
 		reached, rounds, revoked, swapped);
-	/* How much of hot memory a slow machine gives up is not the question. */
+	if (slow_kernel())
+		xt_skip("every round reaches its goal",
+			"a kernel without KASAN");
+	else
+		xt_ok(reached == rounds, "%d rounds of reclaim", reached);
 	xt_ok(swapped >= rounds, "%lld pages went to swap meanwhile", swapped);
 	xt_ok(revoked >= rounds, "%lld pages were revoked under the stores",
 	      revoked);
