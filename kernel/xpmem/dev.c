@@ -148,8 +148,8 @@ static long cmd_attach(struct xpmem_process *process, void __user *arg)
 
 	if (copy_from_user(&cmd, arg, sizeof(cmd)))
 		return -EFAULT;
-	if (cmd.apid <= 0 || cmd.offset < 0 || !cmd.size || cmd.flags ||
-	    offset_in_page(cmd.vaddr))
+	if (cmd.apid <= 0 || cmd.offset < 0 || !cmd.size ||
+	    (cmd.flags & ~XPMEM_ATTACH_POPULATE) || offset_in_page(cmd.vaddr))
 		return -EINVAL;
 	permit = xpmem_permit_get(process, cmd.apid);
 	if (!permit)
@@ -164,6 +164,8 @@ static long cmd_attach(struct xpmem_process *process, void __user *arg)
 		xpmem_attachment_detach(at);
 		return -EFAULT;
 	}
+	if (cmd.flags & XPMEM_ATTACH_POPULATE)
+		xpmem_populate(at, cmd.size);
 	return 0;
 }
 

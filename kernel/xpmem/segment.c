@@ -98,6 +98,8 @@ static int segment_name(struct xpmem_segment *seg)
 					 GFP_KERNEL_ACCOUNT) :
 			       -EBUSY;
 	} while (err == -EBUSY);
+	if (!err)
+		xpmem_inode_name(seg->inode, seg->segid);
 	return err;
 }
 
@@ -119,7 +121,7 @@ static struct xpmem_segment *segment_alloc(unsigned long start, size_t size,
 
 	if (!seg)
 		return ERR_PTR(-ENOMEM);
-	seg->inode = xpmem_inode_create();
+	seg->inode = xpmem_inode_create(0);
 	if (IS_ERR(seg->inode)) {
 		void *err = seg->inode;
 
