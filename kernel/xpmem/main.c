@@ -23,9 +23,12 @@ static int __init xpmem_init(void)
 	err = xpmem_inode_init();
 	if (err)
 		return err;
-	err = xpmem_attach_init();
+	err = xpmem_process_init();
 	if (err)
 		goto exit_inode;
+	err = xpmem_attach_init();
+	if (err)
+		goto exit_process;
 	err = xpmem_export_init();
 	if (err)
 		goto exit_attach;
@@ -60,6 +63,8 @@ exit_export:
 	xpmem_export_exit();
 exit_attach:
 	xpmem_attach_exit();
+exit_process:
+	xpmem_process_exit();
 exit_inode:
 	xpmem_inode_exit();
 	return err;
@@ -78,6 +83,7 @@ static void __exit xpmem_exit(void)
 	xpmem_serve_exit();
 	xpmem_export_exit();
 	xpmem_attach_exit();
+	xpmem_process_exit();
 	xpmem_inode_exit();
 }
 

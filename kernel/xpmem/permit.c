@@ -81,7 +81,7 @@ static int permit_target(struct xpmem_permit *permit, u64 segid)
 
 /**
  * xpmem_permit_create - get a permit for a segment
- * @process: the caller's descriptor
+ * @process: the caller's
  * @segid:   the segment, of this or another partition
  * @write:   read-write, not just read
  * @apid:    filled in with the permit's name
@@ -135,7 +135,7 @@ free:
 
 /**
  * xpmem_permit_get - find a permit of the caller's
- * @process: the caller's descriptor
+ * @process: the caller's
  * @apid:    its name
  *
  * Context: process.
@@ -183,7 +183,7 @@ void xpmem_permit_destroy(struct xpmem_permit *permit)
 
 /**
  * xpmem_permit_release - give a permit back, and detach what was made with it
- * @process: the caller's descriptor
+ * @process: the caller's
  * @apid:    the permit
  *
  * Context: process; may sleep; takes the mmap_lock.

@@ -148,7 +148,7 @@ static struct xpmem_segment *segment_alloc(unsigned long start, size_t size,
 
 /**
  * xpmem_segment_create - export a range of the caller's address space
- * @process: the caller's descriptor
+ * @process: the caller's
  * @start:   first address, page aligned
  * @size:    bytes, a multiple of the page size, or (size_t)-1 for all the rest
  * @mode:    who may get a permit, as of a file
@@ -215,7 +215,7 @@ void xpmem_segment_destroy(struct xpmem_segment *seg)
 
 /**
  * xpmem_segment_remove - the exporter takes its segment back
- * @process: the caller's descriptor
+ * @process: the caller's
  * @segid:   the segment
  *
  * Context: process; may sleep.

@@ -101,23 +101,39 @@ extern const struct attribute_group *xpmem_stats_groups[];
 
 /* --- dev.c ------------------------------------------------------------- */
 
-/**
- * struct xpmem_process - one open descriptor of /dev/xpmem
- * @mm:       the address space that opened it, the only one that may use it;
- *            held by mmgrab()
- * @lock:     protects @segments and @permits
- * @segments: made through this descriptor
- * @permits:  got through this descriptor
- */
-struct xpmem_process {
-	struct mm_struct *mm;
-	spinlock_t lock;
-	struct list_head segments;
-	struct list_head permits;
-};
-
 int xpmem_dev_init(void);
 void xpmem_dev_exit(void);
+
+/* --- process.c ----------------------------------------------------------- */
+
+/**
+ * struct xpmem_process - an address space that opened /dev/xpmem
+ * @notifier:    tells when the address space ends; counts descriptors as well,
+ *               and finds the object for the next one
+ * @ref:         one for @notifier, one while @work is queued
+ * @mm:          the address space, the only one that may use the descriptors;
+ *               held by mmgrab()
+ * @lock:        protects what follows
+ * @descriptors: open ones
+ * @segments:    made by it
+ * @permits:     got by it
+ * @work:        ends all that, once the address space did
+ */
+struct xpmem_process {
+	struct mmu_notifier notifier;
+	struct kref ref;
+	struct mm_struct *mm;
+	spinlock_t lock;
+	unsigned int descriptors;
+	struct list_head segments;
+	struct list_head permits;
+	struct work_struct work;
+};
+
+struct xpmem_process *xpmem_process_open(void);
+void xpmem_process_close(struct xpmem_process *process);
+int xpmem_process_init(void);
+void xpmem_process_exit(void);
 
 /* --- segment.c --------------------------------------------------------- */
 
