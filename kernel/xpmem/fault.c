@@ -67,7 +67,8 @@ static int map_found(struct xpmem_segment *seg, const struct xpmem_span *span,
 	if (!down_read_trylock(&seg->lock))
 		return -EAGAIN;
 	if (!seg->dead && !mmu_interval_read_retry(&seg->notifier, seq)) {
-		WRITE_ONCE(seg->mapped, XPMEM_MAPPED_SOME);
+		xpmem_mapped_set(seg, span->index,
+				 span->index + span->count - 1);
 		/* A PFN mapping loses its dirty bit when it is zapped. */
 		if (write)
 			folio_mark_dirty(pfn_folio(pfn));
@@ -99,6 +100,9 @@ static int fault_fast(struct vm_area_struct *vma, struct xpmem_segment *seg,
 	/* Only now: where a page table is, no huge page can be mapped. */
 	if (!err)
 		err = xpmem_span_populate(span, vma);
+	if (!err)
+		err = xpmem_mapped_reserve(seg, span->index,
+					   span->index + span->count - 1);
 	return err ? err : map_found(seg, span, vma, seq, write);
 }
 

@@ -146,10 +146,11 @@ vm_fault_t xpmem_fault_huge(struct vm_fault *vmf, unsigned int order)
 	seq = READ_ONCE(seg->seq);
 	if (mmu_interval_check_retry(&seg->notifier, seq) ||
 	    huge_find(seg, index, order, write, &page) ||
+	    xpmem_mapped_reserve(seg, index, index + (1ul << order) - 1) ||
 	    !down_read_trylock(&seg->lock))
 		return VM_FAULT_FALLBACK;
 	if (!seg->dead && !mmu_interval_read_retry(&seg->notifier, seq)) {
-		WRITE_ONCE(seg->mapped, XPMEM_MAPPED_SOME);
+		xpmem_mapped_set(seg, index, index + (1ul << order) - 1);
 		/* A PFN mapping loses its dirty bit when it is zapped. */
 		if (write)
 			folio_mark_dirty(pfn_folio(page >> XPMEM_PAGE_SHIFT));

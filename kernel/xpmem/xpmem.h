@@ -138,18 +138,6 @@ void xpmem_process_exit(void);
 /* --- segment.c --------------------------------------------------------- */
 
 /**
- * enum xpmem_mapped - may a local attachment have pages mapped?
- * @XPMEM_MAPPED_NONE:    no: the notifier need not zap
- * @XPMEM_MAPPED_SOME:    yes
- * @XPMEM_MAPPED_ZAPPING: yes, but a zap of everything is under way
- */
-enum xpmem_mapped {
-	XPMEM_MAPPED_NONE = 0,
-	XPMEM_MAPPED_SOME = 1,
-	XPMEM_MAPPED_ZAPPING = 2,
-};
-
-/**
  * struct xpmem_segment - an exported address range
  * @ref:      one for the table while the segment lives, one per permit, one
  *            per place an export entry has in it, one per fetch being served
@@ -169,7 +157,8 @@ enum xpmem_mapped {
  * @lock:     the notifier lock: readers map or export pages that they found
  *            under a sequence, the writer ends that sequence
  * @dead:     removed, or the exporter exited; written under @lock
- * @mapped:   enum xpmem_mapped; set under @lock by whoever maps
+ * @mapped:   what local attachments may have mapped, see mapped.c
+ * @mappings: how often something was mapped
  * @remote:   slot to xpmem_remote word; protected by the home's lock
  * @places:   page number to export entry or deferral; protected by the home's
  *            lock
@@ -194,7 +183,8 @@ struct xpmem_segment {
 	unsigned long seq;
 	struct rw_semaphore lock;
 	bool dead;
-	unsigned int mapped;
+	struct xarray mapped;
+	atomic_long_t mappings;
 	struct xarray remote;
 	struct xarray places;
 	atomic_t nr_permits;
@@ -356,6 +346,17 @@ void xpmem_span_around(struct xpmem_span *span, const struct vm_fault *vmf);
 int xpmem_span_populate(const struct xpmem_span *span,
 			struct vm_area_struct *vma);
 int xpmem_span_map(const struct xpmem_span *span, struct vm_area_struct *vma);
+
+/* mapped.c */
+int xpmem_mapped_reserve(struct xpmem_segment *seg, unsigned long first,
+			 unsigned long last);
+void xpmem_mapped_set(struct xpmem_segment *seg, unsigned long first,
+		      unsigned long last);
+bool xpmem_mapped_in(struct xpmem_segment *seg, unsigned long *first,
+		     unsigned long *last);
+void xpmem_mapped_clear(struct xpmem_segment *seg, unsigned long first,
+			unsigned long last);
+void xpmem_mapped_clear_all(struct xpmem_segment *seg, long mappings);
 
 /* huge.c */
 #ifdef CONFIG_TRANSPARENT_HUGEPAGE
