@@ -67,7 +67,8 @@ static int map_found(struct xpmem_segment *seg, const struct xpmem_span *span,
 	if (!down_read_trylock(&seg->lock))
 		return -EAGAIN;
 	if (!seg->dead && !mmu_interval_read_retry(&seg->notifier, seq)) {
-		WRITE_ONCE(seg->mapped, XPMEM_MAPPED_SOME);
+		xpmem_mapped_set(seg, span->index,
+				 span->index + span->count - 1);
 		/* A PFN mapping loses its dirty bit when it is zapped. */
 		if (write)
 			folio_mark_dirty(pfn_folio(pfn));
@@ -85,28 +86,36 @@ static int fault_fast(struct vm_area_struct *vma, struct xpmem_segment *seg,
 		      struct xpmem_span *span, bool write)
 {
 	unsigned long seq = READ_ONCE(seg->seq);
-	int err = xpmem_span_populate(span, vma);
+	int err = -EAGAIN;
 
-	if (err)
-		return err;
 	if (mmu_interval_check_retry(&seg->notifier, seq))
 		return -EAGAIN;
 	if (!mmget_not_zero(seg->mm))
 		return -EFAULT;
-	err = -EAGAIN;
 	if (mmap_read_trylock(seg->mm)) {
-		err = xpmem_lookup(seg,
-				   seg->start + (span->index << PAGE_SHIFT),
-				   span->count, span->target, 1, write,
-				   span->pages);
+		err = xpmem_lookup(seg, span, 1, write);
 		mmap_read_unlock(seg->mm);
 	}
 	mmput_async(seg->mm);
+	/* Only now: where a page table is, no huge page can be mapped. */
+	if (!err)
+		err = xpmem_span_populate(span, vma);
+	if (!err)
+		err = xpmem_mapped_reserve(seg, span->index,
+					   span->index + span->count - 1);
 	return err ? err : map_found(seg, span, vma, seq, write);
 }
 
-/* Wait for the exporter's page, and for a sequence to map it under. */
-static int fault_in(struct xpmem_segment *seg, unsigned long index, bool write)
+/**
+ * xpmem_fault_in - wait for the exporter's page, and for a sequence to map it under
+ * @seg:   the segment
+ * @index: page number in it
+ * @write: it must be writable
+ *
+ * Context: process, no locks held.
+ * Return: 0; -EINTR; else as of xpmem_lookup_fault_in().
+ */
+int xpmem_fault_in(struct xpmem_segment *seg, unsigned long index, bool write)
 {
 	int err;
 
@@ -138,7 +147,7 @@ static vm_fault_t fault_slow(struct vm_fault *vmf, struct xpmem_segment *seg,
 
 	if (ret)
 		return ret;
-	return xpmem_fault_retry(att, addr, fault_in(seg, index, write));
+	return xpmem_fault_retry(att, addr, xpmem_fault_in(seg, index, write));
 }
 
 /**

@@ -19,7 +19,7 @@ static struct xpmem_import *import_alloc(struct xpmem_session *session,
 
 	if (!imp)
 		return ERR_PTR(-ENOMEM);
-	imp->inode = xpmem_inode_create();
+	imp->inode = xpmem_inode_create(segid);
 	if (IS_ERR(imp->inode)) {
 		void *err = imp->inode;
 
@@ -338,7 +338,7 @@ static vm_fault_t fault_fetch(struct vm_fault *vmf, struct xpmem_import *imp,
 	return xpmem_fault_retry(att, addr,
 				 xpmem_fetch_wait(imp, span->index, span->count,
 						  span->index + span->target,
-						  write));
+						  write, MAX_SCHEDULE_TIMEOUT));
 }
 
 /**
