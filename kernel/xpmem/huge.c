@@ -90,6 +90,14 @@ static void map_pud(struct vm_fault *vmf, unsigned long page)
 }
 #endif
 
+/*
+ * Without the series, page_table_check takes a huge page of anonymous memory
+ * that is mapped twice for a mistake.
+ */
+#define XPMEM_HUGE_USABLE                      \
+	(!IS_ENABLED(CONFIG_PAGE_TABLE_CHECK) || \
+	 IS_ENABLED(CONFIG_MMU_RMAP_NOTIFIER))
+
 /* Does a huge page fit there, in the importer and in the exporter? */
 static bool huge_fits(const struct vm_fault *vmf,
 		      const struct xpmem_segment *seg, unsigned int order,
@@ -99,7 +107,8 @@ static bool huge_fits(const struct vm_fault *vmf,
 	unsigned long size = PAGE_SIZE << order;
 	unsigned long addr = vmf->address & ~(size - 1);
 
-	if (order != PMD_ORDER && !(XPMEM_HUGE_PUD && order == PUD_ORDER))
+	if (!XPMEM_HUGE_USABLE ||
+	    (order != PMD_ORDER && !(XPMEM_HUGE_PUD && order == PUD_ORDER)))
 		return false;
 	if (addr < vma->vm_start || addr + size > vma->vm_end)
 		return false;
@@ -146,9 +155,11 @@ vm_fault_t xpmem_fault_huge(struct vm_fault *vmf, unsigned int order)
 	seq = READ_ONCE(seg->seq);
 	if (mmu_interval_check_retry(&seg->notifier, seq) ||
 	    huge_find(seg, index, order, write, &page) ||
-	    xpmem_mapped_reserve(seg, index, index + (1ul << order) - 1) ||
-	    !down_read_trylock(&seg->lock))
+	    xpmem_mapped_reserve(seg, index, index + (1ul << order) - 1))
 		return VM_FAULT_FALLBACK;
+	mutex_lock(&att->tables);
+	if (!down_read_trylock(&seg->lock))
+		goto unlock;
 	if (!seg->dead && !mmu_interval_read_retry(&seg->notifier, seq)) {
 		xpmem_mapped_set(seg, index, index + (1ul << order) - 1);
 		/* A PFN mapping loses its dirty bit when it is zapped. */
@@ -163,5 +174,7 @@ vm_fault_t xpmem_fault_huge(struct vm_fault *vmf, unsigned int order)
 		ret = VM_FAULT_NOPAGE;
 	}
 	up_read(&seg->lock);
+unlock:
+	mutex_unlock(&att->tables);
 	return ret;
 }
