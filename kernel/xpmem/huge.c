@@ -99,6 +99,8 @@ static bool huge_fits(const struct vm_fault *vmf,
 	unsigned long size = PAGE_SIZE << order;
 	unsigned long addr = vmf->address & ~(size - 1);
 
+	if (!XPMEM_HUGE)
+		return false;
 	if (order != PMD_ORDER && !(XPMEM_HUGE_PUD && order == PUD_ORDER))
 		return false;
 	if (addr < vma->vm_start || addr + size > vma->vm_end)
