@@ -20,6 +20,16 @@ static inline uint64_t bytes_word(uint64_t seed, size_t index)
 	return word ^ word >> 32;
 }
 
+/* The byte at @index of stream @seed. */
+static inline unsigned char bytes_at(uint64_t seed, size_t index)
+{
+	uint64_t word = bytes_word(seed, index & ~7UL);
+	unsigned char bytes[sizeof(word)];
+
+	memcpy(bytes, &word, sizeof(word));
+	return bytes[index & 7];
+}
+
 /* Writes the first @size bytes of stream @seed. */
 static inline void bytes_fill(void *mem, size_t size, uint64_t seed)
 {
@@ -61,7 +71,7 @@ static inline size_t bytes_wrong(const void *mem, size_t size, uint64_t seed)
 	return wrong;
 }
 
-/* Bytes from @from to @to that are not @value. */
+/* How many bytes are not @value. */
 static inline size_t bytes_not(const unsigned char *mem, size_t size,
 			       unsigned char value)
 {

@@ -22,9 +22,8 @@
 #define GUARD_BYTE 0xa5
 
 /* Around what is sent at once, through a fragment, in a single copy. */
-static const size_t sizes[] = { 1,	  7,	    64,	      1000,
-				4095,	  4096,	    4097,     32 * KIB,
-				65537,	  200001,   MIB + 3,  MAX };
+static const size_t sizes[] = { 1,    7,	64,    1000,   4095,	4096,
+				4097, 32 * KIB, 65537, 200001, MIB + 3, MAX };
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
 static int rank, ranks;

@@ -25,7 +25,7 @@
 #define WINDOW MIB
 
 /* Around what is sent at once, in pieces, and by rendezvous. */
-static const size_t sizes[] = { 1,    7,     92,    101,     1000,    4096,
+static const size_t sizes[] = { 1,    7,     92,     101,     1000, 4096,
 				8257, 65537, 200001, MIB + 3, MAX };
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
