@@ -86,6 +86,9 @@ struct xpmem_addr {
 /* permit_type: the permit value is a mode like that of a file, 0 to 0777. */
 #define XPMEM_PERMIT_MODE 0x1
 
+/* flags of xpmem_attach_flags */
+#define XPMEM_ATTACH_POPULATE 0x1
+
 #ifndef __KERNEL__
 
 /**
@@ -197,6 +200,23 @@ int xpmem_release(xpmem_apid_t apid);
 void *xpmem_attach(struct xpmem_addr addr, size_t size, void *vaddr);
 
 /**
+ * xpmem_attach_flags - map a part of a segment, in one of several ways
+ * @addr:  as of xpmem_attach
+ * @size:  as of xpmem_attach
+ * @vaddr: as of xpmem_attach
+ * @flags: 0, or XPMEM_ATTACH_POPULATE: map at once what the exporter has there,
+ *         so that touches need no faults.  Pages that the exporter has swapped
+ *         out are read; those of another partition are asked for.  Best effort:
+ *         what cannot be had is no error here, but where it is touched.
+ *
+ * Errors: as of xpmem_attach, and EINVAL unknown @flags.
+ *
+ * Return: the address that shows @addr, or (void *)-1.
+ */
+void *xpmem_attach_flags(struct xpmem_addr addr, size_t size, void *vaddr,
+			 int flags);
+
+/**
  * xpmem_detach - unmap an attachment
  * @vaddr: any address inside it
  *
@@ -305,7 +325,7 @@ struct xpmem_cmd_release {
  * @size:   bytes
  * @vaddr:  where to map, or 0; out: where it is mapped
  * @fd:     ignored
- * @flags:  0
+ * @flags:  XPMEM_ATTACH_*, or 0
  */
 struct xpmem_cmd_attach {
 	xpmem_apid_t apid;

@@ -34,7 +34,7 @@ static void ack_folios(struct xpmem_session *session,
 
 		if (!e)
 			continue;
-		atomic64_add(folio_nr_pages(e->folio), &xpmem_counters.acked);
+		xpmem_count_add(acked, folio_nr_pages(e->folio));
 		xpmem_reap_event_locked(e, XPMEM_ENTRY_EV_ACK, &arg, &reaped);
 	}
 	spin_unlock(&xpmem_home.lock);

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /dev/xpmem: the ioctls that libxpmem calls, here or in a container, and what
- * is cleaned up when a descriptor is closed.
+ * /dev/xpmem: the ioctls that libxpmem calls, here or in a container.
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/sched/mm.h>
-#include <linux/slab.h>
+#include <linux/sched.h>
 #include <linux/uaccess.h>
 
 #include <xpmem.h>
@@ -19,56 +17,16 @@ static int dev_open(struct inode *inode, struct file *file)
 
 	if (!current->mm)
 		return -EINVAL;
-	process = kzalloc(sizeof(*process), GFP_KERNEL_ACCOUNT);
-	if (!process)
-		return -ENOMEM;
-	process->mm = current->mm;
-	mmgrab(process->mm);
-	spin_lock_init(&process->lock);
-	INIT_LIST_HEAD(&process->segments);
-	INIT_LIST_HEAD(&process->permits);
+	process = xpmem_process_open();
+	if (IS_ERR(process))
+		return PTR_ERR(process);
 	file->private_data = process;
 	return 0;
 }
 
-static struct xpmem_permit *first_permit(struct xpmem_process *process)
-{
-	struct xpmem_permit *permit;
-
-	spin_lock(&process->lock);
-	permit = list_first_entry_or_null(&process->permits,
-					  struct xpmem_permit, node);
-	if (permit)
-		list_del_init(&permit->node);
-	spin_unlock(&process->lock);
-	return permit;
-}
-
-static struct xpmem_segment *first_segment(struct xpmem_process *process)
-{
-	struct xpmem_segment *seg;
-
-	spin_lock(&process->lock);
-	seg = list_first_entry_or_null(&process->segments, struct xpmem_segment,
-				       node);
-	if (seg)
-		list_del_init(&seg->node);
-	spin_unlock(&process->lock);
-	return seg;
-}
-
 static int dev_release(struct inode *inode, struct file *file)
 {
-	struct xpmem_process *process = file->private_data;
-	struct xpmem_permit *permit;
-	struct xpmem_segment *seg;
-
-	while ((permit = first_permit(process)))
-		xpmem_permit_destroy(permit);
-	while ((seg = first_segment(process)))
-		xpmem_segment_destroy(seg);
-	mmdrop(process->mm);
-	kfree(process);
+	xpmem_process_close(file->private_data);
 	return 0;
 }
 
@@ -148,8 +106,8 @@ static long cmd_attach(struct xpmem_process *process, void __user *arg)
 
 	if (copy_from_user(&cmd, arg, sizeof(cmd)))
 		return -EFAULT;
-	if (cmd.apid <= 0 || cmd.offset < 0 || !cmd.size || cmd.flags ||
-	    offset_in_page(cmd.vaddr))
+	if (cmd.apid <= 0 || cmd.offset < 0 || !cmd.size ||
+	    (cmd.flags & ~XPMEM_ATTACH_POPULATE) || offset_in_page(cmd.vaddr))
 		return -EINVAL;
 	permit = xpmem_permit_get(process, cmd.apid);
 	if (!permit)
@@ -164,6 +122,8 @@ static long cmd_attach(struct xpmem_process *process, void __user *arg)
 		xpmem_attachment_detach(at);
 		return -EFAULT;
 	}
+	if (cmd.flags & XPMEM_ATTACH_POPULATE)
+		xpmem_populate(at, cmd.size);
 	return 0;
 }
 

@@ -135,14 +135,14 @@ static struct xpmem_export *entry_create_locked(struct xpmem_serve *s,
 	folio_get(folio);
 	e->folio = folio;
 	__module_get(THIS_MODULE);
-	atomic64_add(folio_nr_pages(folio), &xpmem_counters.exported);
+	xpmem_count_add(exported, folio_nr_pages(folio));
 	return e;
 }
 
 static void entry_abandon_locked(struct xpmem_serve *s, struct xpmem_export *e)
 {
 	xa_erase(&xpmem_home.exports, folio_pfn(e->folio));
-	atomic64_sub(folio_nr_pages(e->folio), &xpmem_counters.exported);
+	xpmem_count_sub(exported, folio_nr_pages(e->folio));
 	folio_clear_rmap_external(e->folio);
 	folio_put(e->folio);
 	module_put(THIS_MODULE);
@@ -325,7 +325,7 @@ int xpmem_export_grant_locked(struct xpmem_serve *s,
 	xpmem_message_trim(message,
 			   struct_size(body, runs, le32_to_cpu(body->nruns)));
 	body->status = cpu_to_le32(XPMEM_WIRE_OK);
-	atomic64_add(pages, &xpmem_counters.granted);
+	xpmem_count_add(granted, pages);
 	atomic64_add(pages, &s->session->granted);
 	trace_xpmem_grant(s->session->partid, s->seg->segid, s->start, pages,
 			  XPMEM_WIRE_OK);

@@ -59,7 +59,7 @@ vm_fault_t xpmem_fault_retry(struct xpmem_attachment *att, unsigned long addr,
 
 /* Map under the sequence in which the frames were found, or -EAGAIN. */
 static int map_found(struct xpmem_segment *seg, const struct xpmem_span *span,
-		     struct vm_area_struct *vma, unsigned long seq, bool write)
+		     struct vm_fault *vmf, unsigned long seq, bool write)
 {
 	unsigned long pfn = span->pages[span->target] >> XPMEM_PAGE_SHIFT;
 	int err = -EAGAIN;
@@ -67,11 +67,13 @@ static int map_found(struct xpmem_segment *seg, const struct xpmem_span *span,
 	if (!down_read_trylock(&seg->lock))
 		return -EAGAIN;
 	if (!seg->dead && !mmu_interval_read_retry(&seg->notifier, seq)) {
-		WRITE_ONCE(seg->mapped, XPMEM_MAPPED_SOME);
+		xpmem_mapped_set(seg, span->index,
+				 span->index + span->count - 1);
 		/* A PFN mapping loses its dirty bit when it is zapped. */
 		if (write)
 			folio_mark_dirty(pfn_folio(pfn));
-		err = xpmem_span_map(span, vma);
+		xpmem_span_map(span, vmf);
+		err = 0;
 	}
 	up_read(&seg->lock);
 	return err;
@@ -81,32 +83,41 @@ static int map_found(struct xpmem_segment *seg, const struct xpmem_span *span,
  * Everything that can be done without waiting for the exporter.  -EAGAIN asks
  * for more; any other error is final.
  */
-static int fault_fast(struct vm_area_struct *vma, struct xpmem_segment *seg,
+static int fault_fast(struct vm_fault *vmf, struct xpmem_attachment *att,
 		      struct xpmem_span *span, bool write)
 {
+	struct xpmem_segment *seg = att->permit->segment;
 	unsigned long seq = READ_ONCE(seg->seq);
-	int err = xpmem_span_populate(span, vma);
+	int err = -EAGAIN;
 
-	if (err)
-		return err;
 	if (mmu_interval_check_retry(&seg->notifier, seq))
 		return -EAGAIN;
 	if (!mmget_not_zero(seg->mm))
 		return -EFAULT;
-	err = -EAGAIN;
 	if (mmap_read_trylock(seg->mm)) {
-		err = xpmem_lookup(seg,
-				   seg->start + (span->index << PAGE_SHIFT),
-				   span->count, span->target, 1, write,
-				   span->pages);
+		err = xpmem_lookup(seg, span, 1, write);
 		mmap_read_unlock(seg->mm);
 	}
 	mmput_async(seg->mm);
-	return err ? err : map_found(seg, span, vma, seq, write);
+	/* Only now: where a page table is, no huge page can be mapped. */
+	if (!err)
+		err = xpmem_span_populate(span, vmf, att);
+	if (!err)
+		err = xpmem_mapped_reserve(seg, span->index,
+					   span->index + span->count - 1);
+	return err ? err : map_found(seg, span, vmf, seq, write);
 }
 
-/* Wait for the exporter's page, and for a sequence to map it under. */
-static int fault_in(struct xpmem_segment *seg, unsigned long index, bool write)
+/**
+ * xpmem_fault_in - wait for the exporter's page, and for a sequence to map it under
+ * @seg:   the segment
+ * @index: page number in it
+ * @write: it must be writable
+ *
+ * Context: process, no locks held.
+ * Return: 0; -EINTR; else as of xpmem_lookup_fault_in().
+ */
+int xpmem_fault_in(struct xpmem_segment *seg, unsigned long index, bool write)
 {
 	int err;
 
@@ -138,7 +149,7 @@ static vm_fault_t fault_slow(struct vm_fault *vmf, struct xpmem_segment *seg,
 
 	if (ret)
 		return ret;
-	return xpmem_fault_retry(att, addr, fault_in(seg, index, write));
+	return xpmem_fault_retry(att, addr, xpmem_fault_in(seg, index, write));
 }
 
 /**
@@ -165,7 +176,7 @@ vm_fault_t xpmem_fault_local(struct vm_fault *vmf, struct xpmem_attachment *att,
 	span.pages = kmalloc_array(span.count, sizeof(*span.pages), GFP_KERNEL);
 	if (!span.pages)
 		return VM_FAULT_OOM;
-	err = fault_fast(vmf->vma, seg, &span, write);
+	err = fault_fast(vmf, att, &span, write);
 	index = span.index + span.target;
 	kfree(span.pages);
 	if (!err)

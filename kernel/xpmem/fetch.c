@@ -118,28 +118,32 @@ static struct xpmem_fetch *fetch_open(struct xpmem_import *imp,
  * @count:  pages wanted, at most XPMEM_WIRE_PAGES
  * @target: the one that was touched
  * @write:  it must be writable
+ * @timeout: jiffies, or MAX_SCHEDULE_TIMEOUT
  *
  * Ends when the home answers, its session ends, or the caller is killed.
  *
- * Context: process, no locks held.
+ * Context: process, no locks held that a revoke needs.
  * Return: 0: touch again; -EFAULT the exporter has nothing there; -ENOENT the
  * segment is gone; -EHOSTUNREACH its partition is; -EINTR, -ENOMEM,
- * -ECANCELED the attachment is gone.
+ * -ETIMEDOUT, -ECANCELED the attachment is gone.
  */
 int xpmem_fetch_wait(struct xpmem_import *imp, unsigned long start,
-		     unsigned int count, unsigned long target, bool write)
+		     unsigned int count, unsigned long target, bool write,
+		     unsigned long timeout)
 {
 	struct xpmem_fetch *fetch = fetch_join(imp, target, write);
 	unsigned int retry_ms;
+	long left;
 	int err;
 
 	if (!fetch)
 		fetch = fetch_open(imp, start, count, target, write);
 	if (IS_ERR(fetch))
 		return PTR_ERR(fetch);
-	if (wait_for_completion_killable(&fetch->done)) {
+	left = wait_for_completion_killable_timeout(&fetch->done, timeout);
+	if (left <= 0) {
 		fetch_put(fetch);
-		return -EINTR;
+		return left ? -EINTR : -ETIMEDOUT;
 	}
 	err = fetch->error;
 	retry_ms = fetch->retry_ms;

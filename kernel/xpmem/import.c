@@ -19,7 +19,7 @@ static struct xpmem_import *import_alloc(struct xpmem_session *session,
 
 	if (!imp)
 		return ERR_PTR(-ENOMEM);
-	imp->inode = xpmem_inode_create();
+	imp->inode = xpmem_inode_create(segid);
 	if (IS_ERR(imp->inode)) {
 		void *err = imp->inode;
 
@@ -307,10 +307,11 @@ static bool frames_found(struct xpmem_import *imp, struct xpmem_span *span,
 	       (!write || (span->pages[span->target] & XPMEM_PAGE_WRITE));
 }
 
-static int fault_held(struct vm_area_struct *vma, struct xpmem_import *imp,
+static int fault_held(struct vm_fault *vmf, struct xpmem_attachment *att,
 		      struct xpmem_span *span, bool write)
 {
-	int err = xpmem_span_populate(span, vma);
+	struct xpmem_import *imp = att->permit->import;
+	int err = xpmem_span_populate(span, vmf, att);
 
 	if (err)
 		return err;
@@ -318,7 +319,7 @@ static int fault_held(struct vm_area_struct *vma, struct xpmem_import *imp,
 	if (imp->lost)
 		err = -EHOSTUNREACH;
 	else if (frames_found(imp, span, write))
-		err = xpmem_span_map(span, vma);
+		xpmem_span_map(span, vmf);
 	else
 		err = -EAGAIN;
 	up_read(&imp->lock);
@@ -338,7 +339,7 @@ static vm_fault_t fault_fetch(struct vm_fault *vmf, struct xpmem_import *imp,
 	return xpmem_fault_retry(att, addr,
 				 xpmem_fetch_wait(imp, span->index, span->count,
 						  span->index + span->target,
-						  write));
+						  write, MAX_SCHEDULE_TIMEOUT));
 }
 
 /**
@@ -363,7 +364,7 @@ vm_fault_t xpmem_fault_remote(struct vm_fault *vmf,
 	span.pages = kmalloc_array(span.count, sizeof(*span.pages), GFP_KERNEL);
 	if (!span.pages)
 		return VM_FAULT_OOM;
-	err = fault_held(vmf->vma, imp, &span, write);
+	err = fault_held(vmf, att, &span, write);
 	kfree(span.pages);
 	if (!err)
 		return VM_FAULT_NOPAGE;

@@ -20,7 +20,7 @@ static int vma_check(const struct vm_area_struct *vma, bool write)
 	if (!vma || !(vma->vm_flags & VM_READ) ||
 	    (write && !(vma->vm_flags & VM_WRITE)))
 		return -EFAULT;
-	if (vma->vm_flags & (VM_IO | VM_PFNMAP | VM_HUGETLB))
+	if (vma->vm_flags & (VM_IO | VM_PFNMAP))
 		return -EOPNOTSUPP;
 	if (vma->vm_file &&
 	    (IS_DAX(file_inode(vma->vm_file)) ||
@@ -29,24 +29,31 @@ static int vma_check(const struct vm_area_struct *vma, bool write)
 	return 0;
 }
 
-static pmd_t *walk_to_pmd(struct mm_struct *mm, unsigned long addr)
+static pud_t *walk_to_pud(struct mm_struct *mm, unsigned long addr)
 {
 	pgd_t *pgd = pgd_offset(mm, addr);
 	p4d_t *p4d;
-	pud_t *pud;
 
 	if (pgd_none(*pgd) || pgd_bad(*pgd))
 		return NULL;
 	p4d = p4d_offset(pgd, addr);
 	if (p4d_none(*p4d) || p4d_bad(*p4d))
 		return NULL;
-	pud = pud_offset(p4d, addr);
-	if (pud_none(*pud) || pud_leaf(*pud) || pud_bad(*pud))
-		return NULL;
-	return pmd_offset(pud, addr);
+	return pud_offset(p4d, addr);
 }
 
-/* Writable only where the exporter's own entry is writable and dirty. */
+static pmd_t *walk_to_pmd(struct mm_struct *mm, unsigned long addr)
+{
+	pud_t *pudp = walk_to_pud(mm, addr), pud;
+
+	if (!pudp)
+		return NULL;
+	pud = READ_ONCE(*pudp);
+	if (pud_none(pud) || pud_leaf(pud) || pud_bad(pud))
+		return NULL;
+	return pmd_offset(pudp, addr);
+}
+
 static unsigned long page_word(unsigned long pfn, bool write)
 {
 	return pfn << XPMEM_PAGE_SHIFT | XPMEM_PAGE_VALID |
@@ -54,8 +61,9 @@ static unsigned long page_word(unsigned long pfn, bool write)
 }
 
 /*
- * Dirty is decided when a page is mapped writable: a page that is being written
- * may be clean, because the caller marks its folio dirty.
+ * Writable only where the exporter's own entry is writable and dirty.  Dirty is
+ * decided when a page is mapped writable: a page that is being written may be
+ * clean, because the caller marks its folio dirty.
  */
 static unsigned long look_at_pte(pte_t pte, bool writing)
 {
@@ -69,53 +77,68 @@ static unsigned long look_at_pte(pte_t pte, bool writing)
 			 pte_write(pte) && (pte_dirty(pte) || writing));
 }
 
-/* Addresses that are being written, or soon will be. */
-struct written {
-	unsigned long start;
-	unsigned long end;
-};
-
-static bool being_written(const struct written *written, unsigned long addr,
-			  unsigned int i)
+static unsigned long look_at_pmd(pmd_t pmd, bool writing)
 {
-	addr += (unsigned long)i << PAGE_SHIFT;
-	return addr >= written->start && addr < written->end;
+	if (!pmd_present(pmd) || !pmd_leaf(pmd) || pmd_protnone(pmd) ||
+	    pmd_devmap(pmd) || pmd_special(pmd))
+		return 0;
+	return page_word(pmd_pfn(pmd),
+			 pmd_write(pmd) && (pmd_dirty(pmd) || writing));
 }
 
-/* One page table's worth at most; RCU keeps the table, not what it says. */
-static void look_at_table(struct mm_struct *mm, unsigned long addr,
-			  unsigned int count, const struct written *written,
-			  unsigned long *pages)
+/* Huge pages of hugetlbfs only: nothing else has such entries. */
+static unsigned long look_at_pud(pud_t pud, bool writing)
 {
-	pmd_t *pmdp = walk_to_pmd(mm, addr), pmd;
+	if (!pud_present(pud) || !pud_leaf(pud) || pud_devmap(pud))
+		return 0;
+	return page_word(pud_pfn(pud),
+			 pud_write(pud) && (pud_dirty(pud) || writing));
+}
+
+/* Pages of one huge page: @word is that of its first one. */
+static void fill(unsigned long word, unsigned int skip, unsigned int count,
+		 unsigned long *pages)
+{
 	unsigned int i;
+
+	for (i = 0; word && i < count; i++)
+		pages[i] = word + ((unsigned long)(skip + i)
+				   << XPMEM_PAGE_SHIFT);
+}
+
+/*
+ * One page table's worth at most; RCU keeps the table, not what it says.  The
+ * pages from @first on, @nr of them, are being written, or soon will be.
+ */
+static void look_at_table(struct mm_struct *mm, unsigned long addr,
+			  unsigned int count, unsigned int first,
+			  unsigned int nr, unsigned long *pages)
+{
+	unsigned int i, skip = (addr & ~PMD_MASK) >> PAGE_SHIFT;
+	pud_t *pudp;
+	pmd_t *pmdp, pmd;
 	pte_t *pte;
 
-	memset(pages, 0, count * sizeof(*pages));
-	if (!pmdp)
-		return;
 	rcu_read_lock();
-	pmd = pmdp_get_lockless(pmdp);
-	if (!pmd_present(pmd) || pmd_protnone(pmd) || pmd_devmap(pmd))
-		goto unlock;
-	if (pmd_leaf(pmd)) {
-		unsigned long pfn =
-			pmd_pfn(pmd) + ((addr & ~PMD_MASK) >> PAGE_SHIFT);
-
-		if (pmd_special(pmd))
-			goto unlock;
-		for (i = 0; i < count; i++)
-			pages[i] = page_word(
-				pfn + i,
-				pmd_write(pmd) &&
-					(pmd_dirty(pmd) ||
-					 being_written(written, addr, i)));
+	pmdp = walk_to_pmd(mm, addr);
+	if (!pmdp) {
+		pudp = walk_to_pud(mm, addr);
+		if (pudp)
+			fill(look_at_pud(READ_ONCE(*pudp), nr),
+			     (addr & ~PUD_MASK) >> PAGE_SHIFT, count, pages);
 		goto unlock;
 	}
+	pmd = pmdp_get_lockless(pmdp);
+	if (pmd_leaf(pmd)) {
+		fill(look_at_pmd(pmd, nr), skip, count, pages);
+		goto unlock;
+	}
+	if (!pmd_present(pmd))
+		goto unlock;
 	pte = pte_offset_kernel(&pmd, addr);
 	for (i = 0; i < count; i++)
 		pages[i] = look_at_pte(ptep_get_lockless(pte + i),
-				       being_written(written, addr, i));
+				       i - first < nr);
 unlock:
 	rcu_read_unlock();
 }
@@ -123,38 +146,31 @@ unlock:
 /**
  * xpmem_lookup - frames behind consecutive pages of an exporter
  * @seg:    the segment
- * @addr:   first address in the exporter
- * @count:  pages
- * @target: which of them is needed; the others are welcome
+ * @span:   which pages; ->target is needed, the others are welcome; ->pages is
+ *          filled in: frame << XPMEM_PAGE_SHIFT | XPMEM_PAGE_*, or 0
  * @around: with @write, so many pages, aligned, are given writable even where
  *          the exporter's entry is clean; a power of two; the caller marks
  *          dirty what it maps writable
- * @write:  @target is needed writable
- * @pages:  filled in: frame << XPMEM_PAGE_SHIFT | XPMEM_PAGE_*, or 0
+ * @write:  the target is needed writable
  *
  * Context: the exporter's mmap_lock is held for reading; does not sleep.
- * Return: 0; -EAGAIN if @target is not there (or not writable) now but may be
+ * Return: 0; -EAGAIN if the target is not there (or not writable) now but may be
  * after xpmem_lookup_fault_in(); -EFAULT if the exporter has nothing there, or
  * not with that access; -EOPNOTSUPP if that kind of memory is not exported.
  */
-int xpmem_lookup(struct xpmem_segment *seg, unsigned long addr,
-		 unsigned int count, unsigned int target, unsigned int around,
-		 bool write, unsigned long *pages)
+int xpmem_lookup(struct xpmem_segment *seg, const struct xpmem_span *span,
+		 unsigned int around, bool write)
 {
-	unsigned long size = (unsigned long)around << PAGE_SHIFT;
-	unsigned long end = addr + ((unsigned long)count << PAGE_SHIFT);
-	unsigned long at = addr,
-		      want = addr + ((unsigned long)target << PAGE_SHIFT);
-	struct written written = {};
+	unsigned long addr = seg->start + (span->index << PAGE_SHIFT);
+	unsigned long end = addr + ((unsigned long)span->count << PAGE_SHIFT);
+	unsigned long want = addr + ((unsigned long)span->target << PAGE_SHIFT);
+	unsigned long written = ALIGN_DOWN(want >> PAGE_SHIFT, around);
+	unsigned long page, at = addr;
 	struct vm_area_struct *vma;
 	int err;
 
 	mmap_assert_locked(seg->mm);
-	if (write) {
-		written.start = want & ~(size - 1);
-		written.end = written.start + size;
-	}
-	memset(pages, 0, count * sizeof(*pages));
+	memset(span->pages, 0, span->count * sizeof(*span->pages));
 	err = vma_check(vma_lookup(seg->mm, want), write);
 	if (err)
 		return err;
@@ -169,14 +185,90 @@ int xpmem_lookup(struct xpmem_segment *seg, unsigned long addr,
 		}
 		if (!vma_check(vma, false))
 			look_at_table(seg->mm, at, (stop - at) >> PAGE_SHIFT,
-				      &written,
-				      pages + ((at - addr) >> PAGE_SHIFT));
+				      written - (at >> PAGE_SHIFT),
+				      write ? around : 0,
+				      span->pages + ((at - addr) >> PAGE_SHIFT));
 		at = stop;
 	}
-	if (!(pages[target] & XPMEM_PAGE_VALID) ||
-	    (write && !(pages[target] & XPMEM_PAGE_WRITE)))
+	page = span->pages[span->target];
+	if (!(page & XPMEM_PAGE_VALID) || (write && !(page & XPMEM_PAGE_WRITE)))
 		return -EAGAIN;
 	return 0;
+}
+
+/**
+ * xpmem_lookup_huge - the huge page behind an aligned piece of an exporter
+ * @seg:   the segment
+ * @index: first page number in the segment; its address is aligned to the huge
+ *         page's size
+ * @order: PMD_ORDER or PUD_ORDER
+ * @write: it is needed writable
+ * @page:  filled in: frame << XPMEM_PAGE_SHIFT | XPMEM_PAGE_*
+ *
+ * Context: the exporter's mmap_lock is held for reading; does not sleep.
+ * Return: 0, or -EAGAIN if there is no huge page with that access now.
+ */
+int xpmem_lookup_huge(struct xpmem_segment *seg, unsigned long index,
+		      unsigned int order, bool write, unsigned long *page)
+{
+	unsigned long addr = seg->start + (index << PAGE_SHIFT);
+	struct vm_area_struct *vma = vma_lookup(seg->mm, addr);
+	pud_t *pudp;
+	pmd_t *pmdp;
+
+	mmap_assert_locked(seg->mm);
+	*page = 0;
+	if (vma_check(vma, write) || addr + (PAGE_SIZE << order) > vma->vm_end)
+		return -EAGAIN;
+	rcu_read_lock();
+	if (order == PMD_ORDER) {
+		pmdp = walk_to_pmd(seg->mm, addr);
+		if (pmdp)
+			*page = look_at_pmd(pmdp_get_lockless(pmdp), write);
+	} else {
+		pudp = walk_to_pud(seg->mm, addr);
+		if (pudp)
+			*page = look_at_pud(READ_ONCE(*pudp), write);
+	}
+	rcu_read_unlock();
+	if (!(*page & XPMEM_PAGE_VALID) ||
+	    (write && !(*page & XPMEM_PAGE_WRITE)))
+		return -EAGAIN;
+	return 0;
+}
+
+/**
+ * xpmem_lookup_absent - the first address without an entry
+ * @mm:   an importer's address space
+ * @addr: where to begin
+ * @end:  where to stop, at most the end of @addr's page table
+ *
+ * Context: @mm's mmap_lock is held for reading; does not sleep.
+ * Return: an address in [@addr, @end), or @end if all are mapped.
+ */
+unsigned long xpmem_lookup_absent(struct mm_struct *mm, unsigned long addr,
+				  unsigned long end)
+{
+	pmd_t *pmdp, pmd;
+	pte_t *pte;
+
+	rcu_read_lock();
+	pmdp = walk_to_pmd(mm, addr);
+	if (!pmdp)
+		goto unlock;
+	pmd = pmdp_get_lockless(pmdp);
+	if (!pmd_present(pmd))
+		goto unlock;
+	if (pmd_leaf(pmd)) {
+		addr = end;
+		goto unlock;
+	}
+	for (pte = pte_offset_kernel(&pmd, addr);
+	     addr < end && pte_present(ptep_get_lockless(pte)); pte++)
+		addr += PAGE_SIZE;
+unlock:
+	rcu_read_unlock();
+	return addr;
 }
 
 /**

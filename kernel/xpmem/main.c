@@ -20,9 +20,15 @@ static int __init xpmem_init(void)
 		       XPMEM_PARTID_MAX);
 		return -EINVAL;
 	}
-	err = xpmem_attach_init();
+	err = xpmem_inode_init();
 	if (err)
 		return err;
+	err = xpmem_process_init();
+	if (err)
+		goto exit_inode;
+	err = xpmem_attach_init();
+	if (err)
+		goto exit_process;
 	err = xpmem_export_init();
 	if (err)
 		goto exit_attach;
@@ -57,6 +63,10 @@ exit_export:
 	xpmem_export_exit();
 exit_attach:
 	xpmem_attach_exit();
+exit_process:
+	xpmem_process_exit();
+exit_inode:
+	xpmem_inode_exit();
 	return err;
 }
 
@@ -73,6 +83,8 @@ static void __exit xpmem_exit(void)
 	xpmem_serve_exit();
 	xpmem_export_exit();
 	xpmem_attach_exit();
+	xpmem_process_exit();
+	xpmem_inode_exit();
 }
 
 module_init(xpmem_init);

@@ -7,6 +7,7 @@
  * the caller says.
  */
 #include <linux/cred.h>
+#include <linux/file.h>
 #include <linux/random.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -80,7 +81,7 @@ static int permit_target(struct xpmem_permit *permit, u64 segid)
 
 /**
  * xpmem_permit_create - get a permit for a segment
- * @process: the caller's descriptor
+ * @process: the caller's
  * @segid:   the segment, of this or another partition
  * @write:   read-write, not just read
  * @apid:    filled in with the permit's name
@@ -98,7 +99,6 @@ int xpmem_permit_create(struct xpmem_process *process, u64 segid, bool write,
 	permit = kzalloc(sizeof(*permit), GFP_KERNEL_ACCOUNT);
 	if (!permit)
 		return -ENOMEM;
-	kref_init(&permit->ref);
 	INIT_LIST_HEAD(&permit->node);
 	spin_lock_init(&permit->lock);
 	permit->mm = process->mm;
@@ -106,7 +106,13 @@ int xpmem_permit_create(struct xpmem_process *process, u64 segid, bool write,
 	xpmem_count(permits);
 	err = permit_target(permit, segid);
 	if (err)
-		goto put;
+		goto free;
+	permit->file = xpmem_inode_open(xpmem_permit_inode(permit),
+					&xpmem_attach_fops, permit);
+	if (IS_ERR(permit->file)) {
+		err = PTR_ERR(permit->file);
+		goto free;
+	}
 	err = permit_name(permit);
 	if (err)
 		goto put;
@@ -115,17 +121,21 @@ int xpmem_permit_create(struct xpmem_process *process, u64 segid, bool write,
 	list_add_tail(&permit->node, &process->permits);
 	spin_unlock(&process->lock);
 	trace_xpmem_permit_create(segid, permit->apid, write);
+	xpmem_count(gets);
 	*apid = permit->apid;
 	return 0;
 
 put:
 	xpmem_permit_put(permit);
 	return err;
+free:
+	xpmem_permit_free(permit);
+	return err;
 }
 
 /**
  * xpmem_permit_get - find a permit of the caller's
- * @process: the caller's descriptor
+ * @process: the caller's
  * @apid:    its name
  *
  * Context: process.
@@ -138,8 +148,10 @@ struct xpmem_permit *xpmem_permit_get(struct xpmem_process *process, u64 apid)
 
 	xa_lock(&permits);
 	permit = xa_load(&permits, apid);
-	if (permit &&
-	    (permit->mm != process->mm || !kref_get_unless_zero(&permit->ref)))
+	if (permit && permit->mm == process->mm)
+		/* Its process has a reference while it is in the table. */
+		get_file(permit->file);
+	else
 		permit = NULL;
 	xa_unlock(&permits);
 	return permit;
@@ -156,8 +168,7 @@ struct xpmem_permit *xpmem_permit_get(struct xpmem_process *process, u64 apid)
  */
 void xpmem_permit_destroy(struct xpmem_permit *permit)
 {
-	struct inode *inode = permit->segment ? permit->segment->inode :
-						permit->import->inode;
+	struct inode *inode = xpmem_permit_inode(permit);
 
 	xa_erase(&permits, permit->apid);
 	WRITE_ONCE(permit->dead, true);
@@ -172,7 +183,7 @@ void xpmem_permit_destroy(struct xpmem_permit *permit)
 
 /**
  * xpmem_permit_release - give a permit back, and detach what was made with it
- * @process: the caller's descriptor
+ * @process: the caller's
  * @apid:    the permit
  *
  * Context: process; may sleep; takes the mmap_lock.
@@ -199,11 +210,14 @@ int xpmem_permit_release(struct xpmem_process *process, u64 apid)
 	return mine ? 0 : -ENOENT;
 }
 
-static void permit_free(struct kref *ref)
+/**
+ * xpmem_permit_free - the last reference is gone
+ * @permit: the permit; not in the table any more, or never
+ *
+ * Context: process, without locks: the end of a file, or of its making.
+ */
+void xpmem_permit_free(struct xpmem_permit *permit)
 {
-	struct xpmem_permit *permit =
-		container_of(ref, struct xpmem_permit, ref);
-
 	if (permit->segment) {
 		atomic_dec(&permit->segment->nr_permits);
 		xpmem_segment_put(permit->segment);
@@ -218,9 +232,9 @@ static void permit_free(struct kref *ref)
  * xpmem_permit_put - give a reference back
  * @permit: the permit
  *
- * Context: process; may sleep.
+ * Context: any; the last reference only leads to xpmem_permit_free() later.
  */
 void xpmem_permit_put(struct xpmem_permit *permit)
 {
-	kref_put(&permit->ref, permit_free);
+	fput(permit->file);
 }

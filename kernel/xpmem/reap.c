@@ -195,8 +195,8 @@ void xpmem_reap(struct xpmem_reaped *reaped)
 	}
 	places_free(reaped->places);
 	if (reaped->folios) {
-		atomic64_sub(reaped->pages, &xpmem_counters.exported);
-		atomic64_add(reaped->pages, &xpmem_counters.released);
+		xpmem_count_sub(exported, reaped->pages);
+		xpmem_count_add(released, reaped->pages);
 		mmu_rmap_notifier_acked(reaped->folios);
 	}
 	if (reaped->folios || reaped->wake)

@@ -51,7 +51,7 @@ static void revoke_locked(struct xpmem_export *e, struct xpmem_reaped *reaped)
 	};
 
 	if (e->state.phase == XPMEM_ENTRY_GRANTED)
-		atomic64_add(folio_nr_pages(e->folio), &xpmem_counters.revoked);
+		xpmem_count_add(revoked, folio_nr_pages(e->folio));
 	xpmem_reap_event_locked(e, XPMEM_ENTRY_EV_REVOKE, &arg, reaped);
 }
 

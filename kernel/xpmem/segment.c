@@ -16,6 +16,16 @@
 /* segid to segment; lookups under RCU, changes under the array's own lock. */
 static DEFINE_XARRAY(segments);
 
+static void segment_zap_range(struct xpmem_segment *seg, unsigned long first,
+			      unsigned long last)
+{
+	if (!xpmem_mapped_in(seg, &first, &last))
+		return;
+	unmap_mapping_range(seg->inode->i_mapping, (loff_t)first << PAGE_SHIFT,
+			    (loff_t)(last - first + 1) << PAGE_SHIFT, 1);
+	xpmem_mapped_clear(seg, first, last);
+}
+
 /*
  * The range changes hands: end the sequence under which readers work, then
  * take the range away from local and remote importers.
@@ -52,7 +62,7 @@ static bool segment_invalidate(struct mmu_interval_notifier *notifier,
 	if (!mmu_notifier_range_blockable(range)) {
 		bool clean = xpmem_revoke_range(seg, first, last, false);
 
-		if (clean && !READ_ONCE(seg->mapped))
+		if (clean && !xpmem_mapped_in(seg, &first, &last))
 			return true;
 		/* The OOM reaper comes back; have something done by then. */
 		kref_get(&seg->ref);
@@ -60,9 +70,7 @@ static bool segment_invalidate(struct mmu_interval_notifier *notifier,
 			xpmem_segment_put(seg);
 		return false;
 	}
-	if (READ_ONCE(seg->mapped))
-		unmap_mapping_range(seg->inode->i_mapping,
-				    (loff_t)first << PAGE_SHIFT, b - a, 1);
+	segment_zap_range(seg, first, last);
 	xpmem_revoke_range(seg, first, last, !(current->flags & PF_MEMALLOC));
 	return true;
 }
@@ -75,13 +83,15 @@ static void segment_zap(struct work_struct *work)
 {
 	struct xpmem_segment *seg =
 		container_of(work, struct xpmem_segment, zap_work);
+	long mappings;
 
 	down_write(&seg->lock);
-	seg->mapped = XPMEM_MAPPED_ZAPPING;
+	mappings = atomic_long_read(&seg->mappings);
 	up_write(&seg->lock);
 	unmap_mapping_range(seg->inode->i_mapping, 0, 0, 1);
-	/* Unless a fault has mapped something since. */
-	cmpxchg(&seg->mapped, XPMEM_MAPPED_ZAPPING, XPMEM_MAPPED_NONE);
+	down_write(&seg->lock);
+	xpmem_mapped_clear_all(seg, mappings);
+	up_write(&seg->lock);
 	xpmem_segment_put(seg);
 }
 
@@ -98,6 +108,8 @@ static int segment_name(struct xpmem_segment *seg)
 					 GFP_KERNEL_ACCOUNT) :
 			       -EBUSY;
 	} while (err == -EBUSY);
+	if (!err)
+		xpmem_inode_name(seg->inode, seg->segid);
 	return err;
 }
 
@@ -119,7 +131,7 @@ static struct xpmem_segment *segment_alloc(unsigned long start, size_t size,
 
 	if (!seg)
 		return ERR_PTR(-ENOMEM);
-	seg->inode = xpmem_inode_create();
+	seg->inode = xpmem_inode_create(0);
 	if (IS_ERR(seg->inode)) {
 		void *err = seg->inode;
 
@@ -130,6 +142,7 @@ static struct xpmem_segment *segment_alloc(unsigned long start, size_t size,
 	INIT_LIST_HEAD(&seg->node);
 	INIT_WORK(&seg->zap_work, segment_zap);
 	init_rwsem(&seg->lock);
+	xa_init(&seg->mapped);
 	xa_init(&seg->remote);
 	xa_init(&seg->places);
 	seg->mm = current->mm;
@@ -146,7 +159,7 @@ static struct xpmem_segment *segment_alloc(unsigned long start, size_t size,
 
 /**
  * xpmem_segment_create - export a range of the caller's address space
- * @process: the caller's descriptor
+ * @process: the caller's
  * @start:   first address, page aligned
  * @size:    bytes, a multiple of the page size, or (size_t)-1 for all the rest
  * @mode:    who may get a permit, as of a file
@@ -213,7 +226,7 @@ void xpmem_segment_destroy(struct xpmem_segment *seg)
 
 /**
  * xpmem_segment_remove - the exporter takes its segment back
- * @process: the caller's descriptor
+ * @process: the caller's
  * @segid:   the segment
  *
  * Context: process; may sleep.
@@ -290,6 +303,7 @@ static void segment_free(struct kref *ref)
 
 	xa_destroy(&seg->places);
 	xa_destroy(&seg->remote);
+	xa_destroy(&seg->mapped);
 	iput(seg->inode);
 	mmdrop(seg->mm);
 	kfree(seg);

@@ -76,10 +76,15 @@ static void swap_in_around(struct xpmem_serve *s)
 static int find_pages(struct xpmem_serve *s, unsigned long seq)
 {
 	struct xpmem_segment *seg = s->seg;
-	unsigned long addr = seg->start + (s->start << PAGE_SHIFT);
-	unsigned long want = addr + ((unsigned long)s->target << PAGE_SHIFT);
-	int err = xpmem_lookup(seg, addr, s->count, s->target,
-			       XPMEM_SERVE_AROUND, s->write, s->pages);
+	const struct xpmem_span span = {
+		.index = s->start,
+		.count = s->count,
+		.target = s->target,
+		.pages = s->pages,
+	};
+	unsigned long want = seg->start + ((s->start + s->target)
+					   << PAGE_SHIFT);
+	int err = xpmem_lookup(seg, &span, XPMEM_SERVE_AROUND, s->write);
 
 	if (!err)
 		err = target_check(s, seq);

@@ -121,7 +121,7 @@ static u64 session_leave(struct xpmem_session *session, unsigned int actions)
 		xpmem_reap_slot(session->slot, XPMEM_ENTRY_EV_PUT);
 	else
 		pages = xpmem_reap_slot(session->slot, XPMEM_ENTRY_EV_LOST);
-	atomic64_add(pages, &xpmem_counters.quarantine);
+	xpmem_count_add(quarantine, pages);
 	wake_up_all(&xpmem_home.wait);
 	return pages;
 }
@@ -526,7 +526,7 @@ int xpmem_session_fence(u16 partid, u64 *pages)
 		if (!(actions & XPMEM_PEER_RELEASE))
 			continue;
 		n = xpmem_reap_slot(slot, XPMEM_ENTRY_EV_FENCED);
-		atomic64_sub(n, &xpmem_counters.quarantine);
+		xpmem_count_sub(quarantine, n);
 		*pages += n;
 		slot_free(session);
 		err = 0;

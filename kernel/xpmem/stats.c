@@ -10,7 +10,7 @@
 
 #include "xpmem.h"
 
-struct xpmem_counters xpmem_counters;
+DEFINE_PER_CPU(struct xpmem_counters, xpmem_counters);
 struct xpmem_waits xpmem_waits;
 
 /**
@@ -52,6 +52,31 @@ u64 xpmem_waits_median(const struct xpmem_waits *waits)
 	return 0;
 }
 
+/*
+ * A CPU may count a thing's end that another one counted the beginning of, and
+ * the sum miss one of the two while both go on: never less than nothing.
+ */
+#define COUNTER_FUNCTIONS(name)                                               \
+	static u64 name##_sum(void)                                           \
+	{                                                                     \
+		s64 sum = 0;                                                  \
+		int cpu;                                                      \
+									      \
+		for_each_possible_cpu(cpu)                                    \
+			sum += READ_ONCE(                                     \
+				per_cpu_ptr(&xpmem_counters, cpu)->name);     \
+		return max(sum, 0ll);                                         \
+	}                                                                     \
+									      \
+	static ssize_t name##_show(struct device *dev,                        \
+				   struct device_attribute *attr, char *buf)  \
+	{                                                                     \
+		return sysfs_emit(buf, "%llu\n", name##_sum());               \
+	}                                                                     \
+	static DEVICE_ATTR_RO(name);
+XPMEM_COUNTERS(COUNTER_FUNCTIONS)
+#undef COUNTER_FUNCTIONS
+
 /**
  * xpmem_stats_get - read every counter
  * @stats: filled in; the counters are read one after the other
@@ -60,7 +85,7 @@ u64 xpmem_waits_median(const struct xpmem_waits *waits)
  */
 void xpmem_stats_get(struct xpmem_stats *stats)
 {
-#define XPMEM_COUNTER(name) stats->name = atomic64_read(&xpmem_counters.name);
+#define XPMEM_COUNTER(name) stats->name = name##_sum();
 	XPMEM_COUNTERS(XPMEM_COUNTER)
 #undef XPMEM_COUNTER
 	stats->wait_median_us = xpmem_waits_median(&xpmem_waits);
@@ -111,17 +136,6 @@ int xpmem_session_info_next(u32 *cursor, struct xpmem_session_info *info)
 		info->quarantine = xpmem_reap_held(slot);
 	return 0;
 }
-
-#define XPMEM_COUNTER(name)                                                  \
-	static ssize_t name##_show(struct device *dev,                       \
-				   struct device_attribute *attr, char *buf) \
-	{                                                                    \
-		return sysfs_emit(buf, "%lld\n",                             \
-				  atomic64_read(&xpmem_counters.name));      \
-	}                                                                    \
-	static DEVICE_ATTR_RO(name);
-XPMEM_COUNTERS(XPMEM_COUNTER)
-#undef XPMEM_COUNTER
 
 static ssize_t kernel_show(struct device *dev, struct device_attribute *attr,
 			   char *buf)

@@ -18,6 +18,7 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/percpu.h>
 #include <linux/rwsem.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
@@ -57,11 +58,13 @@ struct xpmem_session;
 	X(segments)                                                          \
 	X(permits)                                                           \
 	X(attachments) X(imports) X(exported) X(granted) X(revoked) X(acked) \
-		X(released) X(quarantine) X(faults_local) X(faults_remote)   \
-			X(fetches) X(refused_gets)
+		X(released) X(quarantine) X(faults_local) X(faults_huge)     \
+			X(faults_remote) X(fetches) X(gets) X(attaches)      \
+				X(refused_gets)
 
+/* Each CPU counts for itself; only the sum over all of them means anything. */
 struct xpmem_counters {
-#define XPMEM_COUNTER(name) atomic64_t name;
+#define XPMEM_COUNTER(name) u64 name;
 	XPMEM_COUNTERS(XPMEM_COUNTER)
 #undef XPMEM_COUNTER
 };
@@ -82,11 +85,13 @@ struct xpmem_waits {
 	atomic64_t max_us;
 };
 
-extern struct xpmem_counters xpmem_counters;
+DECLARE_PER_CPU(struct xpmem_counters, xpmem_counters);
 extern unsigned short xpmem_partid;
 
-#define xpmem_count(name) atomic64_inc(&xpmem_counters.name)
-#define xpmem_uncount(name) atomic64_dec(&xpmem_counters.name)
+#define xpmem_count_add(name, n) this_cpu_add(xpmem_counters.name, n)
+#define xpmem_count_sub(name, n) this_cpu_sub(xpmem_counters.name, n)
+#define xpmem_count(name) xpmem_count_add(name, 1)
+#define xpmem_uncount(name) xpmem_count_sub(name, 1)
 
 void xpmem_stats_get(struct xpmem_stats *stats);
 void xpmem_waits_add(struct xpmem_waits *waits, u64 us);
@@ -96,37 +101,41 @@ extern const struct attribute_group *xpmem_stats_groups[];
 
 /* --- dev.c ------------------------------------------------------------- */
 
-/**
- * struct xpmem_process - one open descriptor of /dev/xpmem
- * @mm:       the address space that opened it, the only one that may use it;
- *            held by mmgrab()
- * @lock:     protects @segments and @permits
- * @segments: made through this descriptor
- * @permits:  got through this descriptor
- */
-struct xpmem_process {
-	struct mm_struct *mm;
-	spinlock_t lock;
-	struct list_head segments;
-	struct list_head permits;
-};
-
 int xpmem_dev_init(void);
 void xpmem_dev_exit(void);
 
-/* --- segment.c --------------------------------------------------------- */
+/* --- process.c ----------------------------------------------------------- */
 
 /**
- * enum xpmem_mapped - may a local attachment have pages mapped?
- * @XPMEM_MAPPED_NONE:    no: the notifier need not zap
- * @XPMEM_MAPPED_SOME:    yes
- * @XPMEM_MAPPED_ZAPPING: yes, but a zap of everything is under way
+ * struct xpmem_process - an address space that opened /dev/xpmem
+ * @notifier:    tells when the address space ends; counts descriptors as well,
+ *               and finds the object for the next one
+ * @ref:         one for @notifier, one while @work is queued
+ * @mm:          the address space, the only one that may use the descriptors;
+ *               held by mmgrab()
+ * @lock:        protects what follows
+ * @descriptors: open ones
+ * @segments:    made by it
+ * @permits:     got by it
+ * @work:        ends all that, once the address space did
  */
-enum xpmem_mapped {
-	XPMEM_MAPPED_NONE = 0,
-	XPMEM_MAPPED_SOME = 1,
-	XPMEM_MAPPED_ZAPPING = 2,
+struct xpmem_process {
+	struct mmu_notifier notifier;
+	struct kref ref;
+	struct mm_struct *mm;
+	spinlock_t lock;
+	unsigned int descriptors;
+	struct list_head segments;
+	struct list_head permits;
+	struct work_struct work;
 };
+
+struct xpmem_process *xpmem_process_open(void);
+void xpmem_process_close(struct xpmem_process *process);
+int xpmem_process_init(void);
+void xpmem_process_exit(void);
+
+/* --- segment.c --------------------------------------------------------- */
 
 /**
  * struct xpmem_segment - an exported address range
@@ -148,7 +157,8 @@ enum xpmem_mapped {
  * @lock:     the notifier lock: readers map or export pages that they found
  *            under a sequence, the writer ends that sequence
  * @dead:     removed, or the exporter exited; written under @lock
- * @mapped:   enum xpmem_mapped; set under @lock by whoever maps
+ * @mapped:   what local attachments may have mapped, see mapped.c
+ * @mappings: how often something was mapped
  * @remote:   slot to xpmem_remote word; protected by the home's lock
  * @places:   page number to export entry or deferral; protected by the home's
  *            lock
@@ -173,7 +183,8 @@ struct xpmem_segment {
 	unsigned long seq;
 	struct rw_semaphore lock;
 	bool dead;
-	unsigned int mapped;
+	struct xarray mapped;
+	atomic_long_t mappings;
 	struct xarray remote;
 	struct xarray places;
 	atomic_t nr_permits;
@@ -208,7 +219,9 @@ int xpmem_segment_info_next(u64 *cursor, struct xpmem_segment_info *info);
 
 /**
  * struct xpmem_permit - the right of one process to attach one segment
- * @ref:         one while the process has it, one per attachment
+ * @file:        what its attachments map; the permit lives as long as this
+ *               does: one reference while the process has it, one per VMA and
+ *               one per attachment
  * @node:        in its process' list
  * @process:     whose right it is; NULL once released
  * @apid:        its name
@@ -220,7 +233,7 @@ int xpmem_segment_info_next(u64 *cursor, struct xpmem_segment_info *info);
  * @lock:        protects the attachments' failed faults
  */
 struct xpmem_permit {
-	struct kref ref;
+	struct file *file;
 	struct list_head node;
 	struct xpmem_process *process;
 	u64 apid;
@@ -238,20 +251,30 @@ int xpmem_permit_release(struct xpmem_process *process, u64 apid);
 void xpmem_permit_destroy(struct xpmem_permit *permit);
 struct xpmem_permit *xpmem_permit_get(struct xpmem_process *process, u64 apid);
 void xpmem_permit_put(struct xpmem_permit *permit);
+void xpmem_permit_free(struct xpmem_permit *permit);
 
 /* --- attach.c ---------------------------------------------------------- */
 
+extern const struct file_operations xpmem_attach_fops;
+
 /**
  * struct xpmem_attachment - one mapping of (part of) a segment
- * @ref:    one per VMA (an munmap in the middle makes two), one for attach()
+ * @ref:    one per VMA (an munmap in the middle makes two); a fault that waits
  * @permit: what it was made with; a reference
+ * @tables: page tables and huge pages of it are made one at a time: who makes a
+ *          table must not find a huge page in its place
+ * @start:  its first address, when it was made; it never moves
+ * @end:    behind its last one
  * @failed: a fault that had to drop its lock before it failed; the same task's
  *          next fault at the same page delivers it; protected by permit->lock
- * @work:   ends it, once the last VMA is closed
+ * @work:   ends one of a remote segment, once the last VMA is closed
  */
 struct xpmem_attachment {
 	struct kref ref;
 	struct xpmem_permit *permit;
+	struct mutex tables;
+	unsigned long start;
+	unsigned long end;
 	struct {
 		const struct task_struct *task;
 		unsigned long addr;
@@ -266,9 +289,36 @@ int xpmem_attachment_create(struct xpmem_permit *permit, u64 offset,
 			    unsigned long *at);
 int xpmem_attachment_detach(unsigned long vaddr);
 void xpmem_attachment_detach_all(struct xpmem_permit *permit);
+void xpmem_attachment_get(struct xpmem_attachment *att);
+void xpmem_attachment_put(struct xpmem_attachment *att);
 int xpmem_attach_init(void);
 void xpmem_attach_exit(void);
-struct inode *xpmem_inode_create(void);
+
+/* --- vma.c --------------------------------------------------------------- */
+
+extern const struct vm_operations_struct xpmem_vm_ops;
+void xpmem_attachment_fail(struct xpmem_attachment *att, unsigned long addr,
+			   vm_fault_t ret);
+
+/* --- access.c ------------------------------------------------------------ */
+
+int xpmem_vma_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
+		     int len, int write);
+
+/* --- populate.c ---------------------------------------------------------- */
+
+void xpmem_populate(unsigned long start, size_t size);
+int xpmem_populate_advised(struct file *file, loff_t offset, loff_t len,
+			   int advice);
+
+/* --- inode.c ------------------------------------------------------------- */
+
+int xpmem_inode_init(void);
+void xpmem_inode_exit(void);
+struct inode *xpmem_inode_create(u64 segid);
+void xpmem_inode_name(struct inode *inode, u64 segid);
+struct file *xpmem_inode_open(struct inode *inode,
+			      const struct file_operations *fops, void *data);
 
 /* --- fault.c, map.c ---------------------------------------------------- */
 
@@ -296,9 +346,34 @@ struct xpmem_span {
 };
 
 void xpmem_span_around(struct xpmem_span *span, const struct vm_fault *vmf);
-int xpmem_span_populate(const struct xpmem_span *span,
-			struct vm_area_struct *vma);
-int xpmem_span_map(const struct xpmem_span *span, struct vm_area_struct *vma);
+int xpmem_span_populate(const struct xpmem_span *span, struct vm_fault *vmf,
+			struct xpmem_attachment *att);
+void xpmem_span_map(const struct xpmem_span *span, struct vm_fault *vmf);
+
+/* mapped.c */
+int xpmem_mapped_reserve(struct xpmem_segment *seg, unsigned long first,
+			 unsigned long last);
+void xpmem_mapped_set(struct xpmem_segment *seg, unsigned long first,
+		      unsigned long last);
+bool xpmem_mapped_in(struct xpmem_segment *seg, unsigned long *first,
+		     unsigned long *last);
+void xpmem_mapped_clear(struct xpmem_segment *seg, unsigned long first,
+			unsigned long last);
+void xpmem_mapped_clear_all(struct xpmem_segment *seg, long mappings);
+
+/* huge.c */
+#ifdef CONFIG_TRANSPARENT_HUGEPAGE
+vm_fault_t xpmem_fault_huge(struct vm_fault *vmf, unsigned int order);
+unsigned long xpmem_huge_area(struct file *file, unsigned long addr,
+			      unsigned long len, unsigned long pgoff,
+			      unsigned long flags);
+#else
+static inline vm_fault_t xpmem_fault_huge(struct vm_fault *vmf,
+					  unsigned int order)
+{
+	return VM_FAULT_FALLBACK;
+}
+#endif
 
 vm_fault_t xpmem_fault_local(struct vm_fault *vmf, struct xpmem_attachment *att,
 			     bool write);
@@ -309,15 +384,15 @@ vm_fault_t xpmem_fault_unlock(struct vm_fault *vmf,
 			      struct xpmem_attachment *att);
 vm_fault_t xpmem_fault_retry(struct xpmem_attachment *att, unsigned long addr,
 			     int err);
-void xpmem_attachment_fail(struct xpmem_attachment *att, unsigned long addr,
-			   vm_fault_t ret);
-void xpmem_attachment_get(struct xpmem_attachment *att);
-void xpmem_attachment_put(struct xpmem_attachment *att);
+int xpmem_fault_in(struct xpmem_segment *seg, unsigned long index, bool write);
 
 /* lookup.c */
-int xpmem_lookup(struct xpmem_segment *seg, unsigned long addr,
-		 unsigned int count, unsigned int target, unsigned int around,
-		 bool write, unsigned long *pages);
+int xpmem_lookup(struct xpmem_segment *seg, const struct xpmem_span *span,
+		 unsigned int around, bool write);
+int xpmem_lookup_huge(struct xpmem_segment *seg, unsigned long index,
+		      unsigned int order, bool write, unsigned long *page);
+unsigned long xpmem_lookup_absent(struct mm_struct *mm, unsigned long addr,
+				  unsigned long end);
 int xpmem_lookup_fault_in(struct mm_struct *mm, unsigned long addr,
 			  unsigned int flags);
 
@@ -759,6 +834,16 @@ struct xpmem_fetch {
 	unsigned int retry_ms;
 };
 
+static inline struct inode *xpmem_permit_inode(const struct xpmem_permit *permit)
+{
+	return permit->segment ? permit->segment->inode : permit->import->inode;
+}
+
+static inline unsigned long xpmem_permit_pages(const struct xpmem_permit *permit)
+{
+	return permit->segment ? permit->segment->pages : permit->import->pages;
+}
+
 struct xpmem_import *xpmem_import_open(u64 segid, bool write);
 void xpmem_import_put(struct xpmem_import *imp);
 struct xpmem_import *xpmem_import_find(struct xpmem_session *session,
@@ -768,7 +853,8 @@ void xpmem_import_lose_all(struct xpmem_session *session);
 bool xpmem_import_revoke(struct xpmem_session *session,
 			 const struct xpmem_wire_revoke_run *run);
 int xpmem_fetch_wait(struct xpmem_import *imp, unsigned long start,
-		     unsigned int count, unsigned long target, bool write);
+		     unsigned int count, unsigned long target, bool write,
+		     unsigned long timeout);
 const char *xpmem_fetch_grant(struct xpmem_session *session,
 			      const struct xpmem_wire_grant *msg);
 void xpmem_fetch_cancel_all(struct xpmem_import *imp, int error);

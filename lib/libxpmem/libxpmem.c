@@ -146,7 +146,8 @@ int xpmem_release(xpmem_apid_t apid)
 	return xpmem_ioctl(XPMEM_CMD_RELEASE, &cmd);
 }
 
-void *xpmem_attach(struct xpmem_addr addr, size_t size, void *vaddr)
+void *xpmem_attach_flags(struct xpmem_addr addr, size_t size, void *vaddr,
+			 int flags)
 {
 	struct xpmem_cmd_attach cmd = {
 		.apid = addr.apid,
@@ -154,11 +155,17 @@ void *xpmem_attach(struct xpmem_addr addr, size_t size, void *vaddr)
 		.size = size,
 		.vaddr = (uintptr_t)vaddr,
 		.fd = -1,
+		.flags = flags,
 	};
 
 	if (xpmem_ioctl(XPMEM_CMD_ATTACH, &cmd) < 0)
 		return (void *)-1;
 	return (void *)(uintptr_t)cmd.vaddr;
+}
+
+void *xpmem_attach(struct xpmem_addr addr, size_t size, void *vaddr)
+{
+	return xpmem_attach_flags(addr, size, vaddr, 0);
 }
 
 int xpmem_detach(void *vaddr)

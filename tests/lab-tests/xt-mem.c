@@ -13,8 +13,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static sigjmp_buf back;
-static volatile sig_atomic_t armed;
+/* Of each thread: the signal of an access comes to the one that made it. */
+static _Thread_local sigjmp_buf back;
+static _Thread_local volatile sig_atomic_t armed;
 
 static void on_fault(int sig, siginfo_t *info, void *context)
 {

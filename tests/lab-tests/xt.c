@@ -5,12 +5,14 @@
 #include "xt.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -219,6 +221,20 @@ void xt_kill(pid_t pid)
 	kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) < 0)
 		xt_need(errno == EINTR, "waitpid");
+}
+
+bool xt_dies(pid_t pid)
+{
+	struct pollfd ends = { .fd = pidfd_open(pid, 0), .events = POLLIN };
+	bool dead;
+
+	xt_need(ends.fd >= 0, "pidfd_open");
+	kill(pid, SIGKILL);
+	dead = poll(&ends, 1, XT_DEATH_MS) == 1;
+	close(ends.fd);
+	if (dead)
+		xt_kill(pid);
+	return dead;
 }
 
 xpmem_segid_t xt_export(void *mem, size_t size, long mode)

@@ -65,6 +65,9 @@ pid_t xt_spawn(void (*fn)(void *arg), void *arg);
 int xt_join(pid_t pid);
 /* A child that is killed, and waited for. */
 void xt_kill(pid_t pid);
+/* The same, but for at most XT_DEATH_MS: false when it did not die. */
+#define XT_DEATH_MS 60000
+bool xt_dies(pid_t pid);
 
 /* Words that tell where they belong (xt-mem.c). Each word of a page belongs
  * to one side: word i to side i % 2. */
@@ -89,6 +92,39 @@ void xt_mem_init(void);
 xpmem_segid_t xt_export(void *mem, size_t size, long mode);
 xpmem_apid_t xt_permit(xpmem_segid_t segid, int flags);
 void *xt_attach(xpmem_apid_t apid, size_t size);
+
+/* Importers on the exporter's own partition (xt-local.c): a child that gets a
+ * permit, attaches all of a segment, runs a function and releases the permit.
+ * A function that has done that itself sets apid to 0. */
+struct xt_import {
+	xpmem_segid_t segid;
+	size_t size;
+	int flags; /* of xpmem_get */
+	void *arg;
+	/* filled in for the function */
+	xpmem_apid_t apid;
+	char *at;
+};
+typedef void (*xt_importer)(struct xt_import *imp);
+pid_t xt_import_start(xt_importer fn, xpmem_segid_t segid, size_t size,
+		      void *arg);
+/* Waits for it as well, and checks that it ended well. */
+void xt_import(xt_importer fn, xpmem_segid_t segid, size_t size, void *arg);
+/* With a permit to read. */
+pid_t xt_import_start_only(xt_importer fn, xpmem_segid_t segid, size_t size,
+			   void *arg);
+void xt_import_only(xt_importer fn, xpmem_segid_t segid, size_t size,
+		    void *arg);
+/* Memory of this process, filled on side XT_EVEN with seed 1, as a segment. */
+struct xt_export {
+	char *mem;
+	size_t size;
+	xpmem_segid_t segid;
+};
+struct xt_export xt_export_new(size_t size);
+void xt_export_end(struct xt_export *ex);
+/* The line of /proc/self/maps for an address; false if there is none. */
+bool xt_maps_line(const void *at, char *line, size_t size);
 
 /* Counters of the module, as `xpmemctl stats` tells them. */
 long long xt_stat(const char *name);

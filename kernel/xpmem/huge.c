@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * touch, where the exporter has a huge page: one entry of the importer's page
+ * table for all of it.
+ *
+ * Before: attach.c, whose attachments lie as the exporter's memory does.  As in
+ * fault.c otherwise, which is next where this cannot.  Invariant: an exporter
+ * changes a huge page as a whole first, so a zap never splits one.
+ */
+#include <linux/mm.h>
+#include <linux/pgtable.h>
+#include <linux/sched/mm.h>
+
+#include "xpmem.h"
+
+/**
+ * xpmem_huge_area - where to attach, so that huge pages can be mapped
+ * @file:  of the permit
+ * @addr:  wish, or 0
+ * @len:   bytes
+ * @pgoff: page number in the segment
+ * @flags: as of mmap(2)
+ *
+ * As far into a huge page as the exporter's own address is.
+ */
+unsigned long xpmem_huge_area(struct file *file, unsigned long addr,
+			      unsigned long len, unsigned long pgoff,
+			      unsigned long flags)
+{
+	const struct xpmem_permit *permit = file->private_data;
+
+	if (permit->segment)
+		pgoff += permit->segment->start >> PAGE_SHIFT;
+	return thp_get_unmapped_area(file, addr, len, pgoff, flags);
+}
+
+/*
+ * As map_one() in map.c.  A page table that another thread put there meanwhile
+ * is left alone.
+ */
+static void map_pmd(struct vm_fault *vmf, unsigned long page)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long pfn = page >> XPMEM_PAGE_SHIFT;
+	bool write = (page & XPMEM_PAGE_WRITE) && (vma->vm_flags & VM_WRITE);
+	spinlock_t *ptl = pmd_lock(vma->vm_mm, vmf->pmd);
+	pmd_t old = *vmf->pmd, new;
+
+	if (!pmd_none(old) && (!write || !pmd_present(old) || !pmd_leaf(old) ||
+			       pmd_write(old) || pmd_pfn(old) != pfn))
+		goto unlock;
+	new = pmd_mkspecial(pmd_mkhuge(pfn_pmd(pfn, vma->vm_page_prot)));
+	if (write)
+		new = pmd_mkwrite_novma(pmd_mkdirty(new));
+	set_pmd_at(vma->vm_mm, vmf->address & PMD_MASK, vmf->pmd,
+		   pmd_mkyoung(new));
+	update_mmu_cache_pmd(vma, vmf->address, vmf->pmd);
+unlock:
+	spin_unlock(ptl);
+}
+
+#ifdef CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD
+#define XPMEM_HUGE_PUD true
+
+static void map_pud(struct vm_fault *vmf, unsigned long page)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long pfn = page >> XPMEM_PAGE_SHIFT;
+	bool write = (page & XPMEM_PAGE_WRITE) && (vma->vm_flags & VM_WRITE);
+	spinlock_t *ptl = pud_lock(vma->vm_mm, vmf->pud);
+	pud_t old = *vmf->pud, new;
+
+	if (!pud_none(old) && (!write || !pud_present(old) || !pud_leaf(old) ||
+			       pud_write(old) || pud_pfn(old) != pfn))
+		goto unlock;
+	new = pud_mkspecial(pud_mkhuge(pfn_pud(pfn, vma->vm_page_prot)));
+	if (write)
+		new = pud_mkwrite(pud_mkdirty(new));
+	set_pud_at(vma->vm_mm, vmf->address & PUD_MASK, vmf->pud,
+		   pud_mkyoung(new));
+	update_mmu_cache_pud(vma, vmf->address, vmf->pud);
+unlock:
+	spin_unlock(ptl);
+}
+#else
+#define XPMEM_HUGE_PUD false
+
+static void map_pud(struct vm_fault *vmf, unsigned long page)
+{
+}
+#endif
+
+/*
+ * Without the series, page_table_check takes a huge page of anonymous memory
+ * that is mapped twice for a mistake.
+ */
+#define XPMEM_HUGE_USABLE                      \
+	(!IS_ENABLED(CONFIG_PAGE_TABLE_CHECK) || \
+	 IS_ENABLED(CONFIG_MMU_RMAP_NOTIFIER))
+
+/* Does a huge page fit there, in the importer and in the exporter? */
+static bool huge_fits(const struct vm_fault *vmf,
+		      const struct xpmem_segment *seg, unsigned int order,
+		      unsigned long *index)
+{
+	const struct vm_area_struct *vma = vmf->vma;
+	unsigned long size = PAGE_SIZE << order;
+	unsigned long addr = vmf->address & ~(size - 1);
+
+	if (!XPMEM_HUGE_USABLE ||
+	    (order != PMD_ORDER && !(XPMEM_HUGE_PUD && order == PUD_ORDER)))
+		return false;
+	if (addr < vma->vm_start || addr + size > vma->vm_end)
+		return false;
+	*index = vma->vm_pgoff + ((addr - vma->vm_start) >> PAGE_SHIFT);
+	return !((seg->start + (*index << PAGE_SHIFT)) & (size - 1));
+}
+
+static int huge_find(struct xpmem_segment *seg, unsigned long index,
+		     unsigned int order, bool write, unsigned long *page)
+{
+	int err = -EAGAIN;
+
+	if (!mmget_not_zero(seg->mm))
+		return -EFAULT;
+	if (mmap_read_trylock(seg->mm)) {
+		err = xpmem_lookup_huge(seg, index, order, write, page);
+		mmap_read_unlock(seg->mm);
+	}
+	mmput_async(seg->mm);
+	return err;
+}
+
+/**
+ * xpmem_fault_huge - a touch where nothing smaller is mapped yet
+ * @vmf:   the fault
+ * @order: of the huge page that Linux would like
+ *
+ * Context: a page fault, under the per-VMA lock or the mmap_lock.
+ * Return: VM_FAULT_NOPAGE, or VM_FAULT_FALLBACK: ->fault() does it, or finds
+ * out why it cannot be done.
+ */
+vm_fault_t xpmem_fault_huge(struct vm_fault *vmf, unsigned int order)
+{
+	struct xpmem_attachment *att = vmf->vma->vm_private_data;
+	struct xpmem_segment *seg = att->permit->segment;
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+	unsigned long index, page, seq;
+
+	if (!seg || READ_ONCE(att->permit->dead) ||
+	    READ_ONCE(att->failed.task) == current ||
+	    !huge_fits(vmf, seg, order, &index))
+		return VM_FAULT_FALLBACK;
+	seq = READ_ONCE(seg->seq);
+	if (mmu_interval_check_retry(&seg->notifier, seq) ||
+	    huge_find(seg, index, order, write, &page) ||
+	    xpmem_mapped_reserve(seg, index, index + (1ul << order) - 1))
+		return VM_FAULT_FALLBACK;
+	mutex_lock(&att->tables);
+	if (!down_read_trylock(&seg->lock))
+		goto unlock;
+	if (!seg->dead && !mmu_interval_read_retry(&seg->notifier, seq)) {
+		xpmem_mapped_set(seg, index, index + (1ul << order) - 1);
+		/* A PFN mapping loses its dirty bit when it is zapped. */
+		if (write)
+			folio_mark_dirty(pfn_folio(page >> XPMEM_PAGE_SHIFT));
+		if (order == PMD_ORDER)
+			map_pmd(vmf, page);
+		else
+			map_pud(vmf, page);
+		xpmem_count(faults_local);
+		xpmem_count(faults_huge);
+		ret = VM_FAULT_NOPAGE;
+	}
+	up_read(&seg->lock);
+unlock:
+	mutex_unlock(&att->tables);
+	return ret;
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What one address space made and got, through whichever descriptors of
+ * /dev/xpmem: a program may have two libraries that each open one.
+ *
+ * Before: dev.c.  Next: segment.c, permit.c.  Invariant: all of it ends with
+ * the last of these descriptors, or with the address space if that is earlier:
+ * a child may still have a descriptor then.
+ */
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "xpmem.h"
+
+static struct workqueue_struct *process_wq;
+
+static void process_free(struct kref *ref)
+{
+	struct xpmem_process *process =
+		container_of(ref, struct xpmem_process, ref);
+
+	mmdrop(process->mm);
+	kfree(process);
+}
+
+static struct xpmem_permit *first_permit(struct xpmem_process *process)
+{
+	struct xpmem_permit *permit;
+
+	spin_lock(&process->lock);
+	permit = list_first_entry_or_null(&process->permits,
+					  struct xpmem_permit, node);
+	if (permit)
+		list_del_init(&permit->node);
+	spin_unlock(&process->lock);
+	return permit;
+}
+
+static struct xpmem_segment *first_segment(struct xpmem_process *process)
+{
+	struct xpmem_segment *seg;
+
+	spin_lock(&process->lock);
+	seg = list_first_entry_or_null(&process->segments, struct xpmem_segment,
+				       node);
+	if (seg)
+		list_del_init(&seg->node);
+	spin_unlock(&process->lock);
+	return seg;
+}
+
+static void process_drain(struct xpmem_process *process)
+{
+	struct xpmem_permit *permit;
+	struct xpmem_segment *seg;
+
+	while ((permit = first_permit(process)))
+		xpmem_permit_destroy(permit);
+	while ((seg = first_segment(process)))
+		xpmem_segment_destroy(seg);
+}
+
+static void process_ended(struct work_struct *work)
+{
+	struct xpmem_process *process =
+		container_of(work, struct xpmem_process, work);
+
+	process_drain(process);
+	kref_put(&process->ref, process_free);
+}
+
+static struct mmu_notifier *process_alloc(struct mm_struct *mm)
+{
+	struct xpmem_process *process =
+		kzalloc(sizeof(*process), GFP_KERNEL_ACCOUNT);
+
+	if (!process)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&process->ref);
+	process->mm = mm;
+	mmgrab(mm);
+	spin_lock_init(&process->lock);
+	INIT_LIST_HEAD(&process->segments);
+	INIT_LIST_HEAD(&process->permits);
+	INIT_WORK(&process->work, process_ended);
+	return &process->notifier;
+}
+
+static void process_unregistered(struct mmu_notifier *notifier)
+{
+	kref_put(&container_of(notifier, struct xpmem_process, notifier)->ref,
+		 process_free);
+}
+
+/*
+ * The address space ends.  Not here: this is called inside of all notifiers,
+ * and to remove one waits for them.  Called once.
+ */
+static void process_release(struct mmu_notifier *notifier, struct mm_struct *mm)
+{
+	struct xpmem_process *process =
+		container_of(notifier, struct xpmem_process, notifier);
+	bool idle;
+
+	spin_lock(&process->lock);
+	idle = list_empty(&process->segments) && list_empty(&process->permits);
+	spin_unlock(&process->lock);
+	if (idle)
+		return;
+	kref_get(&process->ref);
+	queue_work(process_wq, &process->work);
+}
+
+static const struct mmu_notifier_ops process_ops = {
+	.release = process_release,
+	.alloc_notifier = process_alloc,
+	.free_notifier = process_unregistered,
+};
+
+/**
+ * xpmem_process_open - the caller opens the device
+ *
+ * Context: process; takes the mmap_lock, once for an address space all of its
+ * mapping and anon_vma locks.
+ * Return: what stands for the caller's address space, for one descriptor; or an
+ * ERR_PTR of -ENOMEM, -EINTR.
+ */
+struct xpmem_process *xpmem_process_open(void)
+{
+	struct mmu_notifier *notifier =
+		mmu_notifier_get(&process_ops, current->mm);
+	struct xpmem_process *process;
+
+	if (IS_ERR(notifier))
+		return ERR_CAST(notifier);
+	process = container_of(notifier, struct xpmem_process, notifier);
+	spin_lock(&process->lock);
+	process->descriptors++;
+	spin_unlock(&process->lock);
+	return process;
+}
+
+/**
+ * xpmem_process_close - a descriptor of the device is closed
+ * @process: from xpmem_process_open(); consumed
+ *
+ * Context: process; may sleep, for remote importers at most their deadline.
+ */
+void xpmem_process_close(struct xpmem_process *process)
+{
+	bool last;
+
+	spin_lock(&process->lock);
+	last = !--process->descriptors;
+	spin_unlock(&process->lock);
+	if (last)
+		process_drain(process);
+	mmu_notifier_put(&process->notifier);
+}
+
+int xpmem_process_init(void)
+{
+	process_wq = alloc_workqueue("xpmem_process", WQ_UNBOUND, 0);
+	return process_wq ? 0 : -ENOMEM;
+}
+
+/* Nobody has a descriptor; objects may still be on their way out. */
+void xpmem_process_exit(void)
+{
+	mmu_notifier_synchronize();
+	destroy_workqueue(process_wq);
+}
