@@ -392,7 +392,7 @@ static void is_shown(struct xt_import *imp)
 	xt_ok(all(imp->at, 0, SIZE), "it is touched");
 	shown = xt_maps_line(imp->at, line, sizeof(line));
 	xt_ok(shown && strstr(line, " rw-s "), "/proc/self/maps: %s", line);
-	snprintf(name, sizeof(name), " xpmem:[%#018llx]",
+	snprintf(name, sizeof(name), " xpmem:[%#llx]",
 		 (long long)imp->segid);
 	xt_ok(strstr(line, name) && !strstr(line, "(deleted)"),
 	      "the name in it says xpmem, and which segment");
