@@ -53,9 +53,10 @@ class Config:
             raise UsageError(f"--nodes: 1 to {MAX_NODES}, not {self.nodes}")
         if self.fabric != "window":
             raise UsageError(f"--fabric {self.fabric}: not built yet, only window")
-        if self.mem < 128 or self.mem > 2048 or self.mem & (self.mem - 1):
+        most = 2048 if self.nodes > 1 else 8192
+        if self.mem < 128 or self.mem > most or self.mem & (self.mem - 1):
             raise UsageError("--mem: a window is a PCI BAR below the PCI hole: "
-                             f"a power of two from 128 to 2048, not {self.mem}")
+                             f"a power of two from 128 to {most}, not {self.mem}")
         if not 1 <= self.cpus <= 16:
             raise UsageError(f"--cpus: 1 to 16, not {self.cpus}")
         if self.timeout <= 0:
@@ -81,6 +82,9 @@ class Config:
                  "rcupdate.rcu_cpu_stall_timeout=120", f"LAB_ID={ident}",
                  f'LAB_DIR="{self.directory}"', f'LAB_INIT="{LAB}/guest-init"',
                  f'LAB_TMP="{" ".join(self.below_tmp())}"']
+        if self.mem >= 8192:
+            # memory is in pieces by the time that anybody could ask for it
+            words += ["hugepagesz=1G", "hugepages=1"]
         if self.flavour == "debug":
             # with kmemleak ACPI's interrupt routing times out when emulated; MSI-X suffices
             words += ["acpi=noirq", "sysctl.kernel.hung_task_timeout_secs=120"]
