@@ -9,12 +9,24 @@
 #include <stdatomic.h>
 
 static const struct measure measures[] = {
-	{ "threads/4k", "two threads, 4 KiB pages", "one thread", "page",
-	  { 0.65, 0 }, 0 },
-	{ "threads/2m", "two threads, 2 MiB pages", "one thread", "4 KiB",
-	  { 0.65, 0 }, 0 },
-	{ "threads/shared", "two threads, MAP_SHARED", "one thread", "page",
-	  { 0, 0 }, 0 },
+	{ "threads/4k",
+	  "two threads, 4 KiB pages",
+	  "one thread",
+	  "page",
+	  { 0.65, 0 },
+	  0 },
+	{ "threads/2m",
+	  "two threads, 2 MiB pages",
+	  "one thread",
+	  "4 KiB",
+	  { 0.65, 0 },
+	  0 },
+	{ "threads/shared",
+	  "two threads, MAP_SHARED",
+	  "one thread",
+	  "page",
+	  { 0, 0 },
+	  0 },
 };
 
 struct context {
