@@ -82,7 +82,7 @@ check:
 # What it measures: tests/bench/bench --list. BENCH_FLAGS: tests/bench/run --help.
 bench:
 	@tests/setup
-	@$(MAKE) --no-print-directory lib/libxpmem daemon $(BUILD)/tests/bench/bench
+	@$(MAKE) -s --no-print-directory lib/libxpmem daemon $(BUILD)/tests/bench/bench
 	@tests/bench/run $(BENCH_FLAGS)
 
 install: all

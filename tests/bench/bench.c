@@ -26,7 +26,7 @@ static void usage(FILE *to)
 	fputs("usage: bench [options]\n"
 	      "Measures the XPMEM module that is loaded, beside references.\n"
 	      "\n"
-	      "  --only NAME       one topic, or measures whose names begin so;\n"
+	      "  --only NAME       one a topic, or measures whose names begin so;\n"
 	      "                    several separated by commas\n"
 	      "  --list            topics and measures, then exit\n"
 	      "  --repeat N        samples of each (15); more of what takes under 1 s\n"
