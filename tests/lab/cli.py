@@ -44,6 +44,9 @@ def parser():
                      help="memory of each, a power of two up to 2048, or to 8192 of a "
                      "single one, which then has a huge page of 1 GiB (1024)")
     run.add_argument("--cpus", type=int, default=2, metavar="N", help="of each (2)")
+    run.add_argument("--icount", action="store_true",
+                     help="emulate, and let the clock advance 1 ns an instruction: time then "
+                          "counts instructions (needs --nodes 1 --cpus 1)")
     run.add_argument("--on", type=int, metavar="ID", help="only this partition runs the command")
     run.add_argument("--timeout", type=float, default=300, metavar="S",
                      help="for the command (300)")

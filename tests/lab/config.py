@@ -36,6 +36,7 @@ class Config:
     def __init__(self, args, command):
         self.nodes, self.flavour, self.fabric = args.nodes, args.kernel, args.fabric
         self.mem, self.cpus, self.timeout = args.mem, args.cpus, args.timeout
+        self.icount = args.icount
         self.on, self.module, self.netem = args.on, args.module, netem(args.net)
         self.command = command
         self.cwd = os.getcwd()
@@ -59,6 +60,9 @@ class Config:
                              f"a power of two from 128 to {most}, not {self.mem}")
         if not 1 <= self.cpus <= 16:
             raise UsageError(f"--cpus: 1 to 16, not {self.cpus}")
+        if self.icount and (self.cpus, self.nodes) != (1, 1):
+            raise UsageError("--icount: instructions of one CPU are counted, and partitions' "
+                             "clocks would run apart: needs --nodes 1 --cpus 1")
         if self.timeout <= 0:
             raise UsageError(f"--timeout: more than 0, not {self.timeout:g}")
         if self.on is not None and not 1 <= self.on <= self.nodes:

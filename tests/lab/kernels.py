@@ -13,6 +13,10 @@ from initramfs import PROBE_TOKEN, write_initramfs
 BUILDER = os.path.join(LAB, "kernel-build")
 PROBE_DEADLINE = 15
 TCG = ["-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm"]
+# The guest's clock advances 1 ns an instruction, and with the host's while it is
+# idle: with sleep=off it would run from timer to timer, past every time-out, while
+# the host reads a file.
+ICOUNT = ["-accel", "tcg,thread=single", "-icount", "shift=0", "-cpu", "max,-erms,-fsrm"]
 KVM = ["-accel", "kvm", "-cpu", "host"]
 
 
@@ -75,11 +79,13 @@ def module(flavour, kdir):
     return path
 
 
-def accelerator(kdir):
+def accelerator(kdir, icount=False):
     """QEMU's options for the accelerator that boots this kernel on this host.
 
     /dev/kvm can exist and hang the guest, so a boot decides; the verdict
     holds until the host reboots."""
+    if icount:
+        return ICOUNT
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return TCG
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
