@@ -8,7 +8,6 @@
  * message is queued under the lock under which the entry changed, so no revoke
  * can overtake it.
  */
-#include <linux/mmu_rmap_notifier.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>

@@ -90,14 +90,6 @@ static void map_pud(struct vm_fault *vmf, unsigned long page)
 }
 #endif
 
-/*
- * Without the series, page_table_check takes a huge page of anonymous memory
- * that is mapped twice for a mistake.
- */
-#define XPMEM_HUGE_USABLE                      \
-	(!IS_ENABLED(CONFIG_PAGE_TABLE_CHECK) || \
-	 IS_ENABLED(CONFIG_MMU_RMAP_NOTIFIER))
-
 /* Does a huge page fit there, in the importer and in the exporter? */
 static bool huge_fits(const struct vm_fault *vmf,
 		      const struct xpmem_segment *seg, unsigned int order,
@@ -107,7 +99,7 @@ static bool huge_fits(const struct vm_fault *vmf,
 	unsigned long size = PAGE_SIZE << order;
 	unsigned long addr = vmf->address & ~(size - 1);
 
-	if (!XPMEM_HUGE_USABLE ||
+	if (!XPMEM_HUGE ||
 	    (order != PMD_ORDER && !(XPMEM_HUGE_PUD && order == PUD_ORDER)))
 		return false;
 	if (addr < vma->vm_start || addr + size > vma->vm_end)

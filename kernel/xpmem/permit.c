@@ -175,7 +175,7 @@ void xpmem_permit_destroy(struct xpmem_permit *permit)
 	if (current->mm == permit->mm) {
 		xpmem_attachment_detach_all(permit);
 	} else if (mmget_not_zero(permit->mm)) {
-		unmap_mapping_range(inode->i_mapping, 0, 0, 1);
+		xpmem_zap(inode->i_mapping, 0, 0);
 		mmput_async(permit->mm);
 	}
 	xpmem_permit_put(permit);

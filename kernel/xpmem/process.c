@@ -130,9 +130,15 @@ struct xpmem_process *xpmem_process_open(void)
 	struct mmu_notifier *notifier =
 		mmu_notifier_get(&process_ops, current->mm);
 	struct xpmem_process *process;
+	int err;
 
 	if (IS_ERR(notifier))
 		return ERR_CAST(notifier);
+	err = xpmem_stock_prepare(current->mm);
+	if (err) {
+		mmu_notifier_put(notifier);
+		return ERR_PTR(err);
+	}
 	process = container_of(notifier, struct xpmem_process, notifier);
 	spin_lock(&process->lock);
 	process->descriptors++;

@@ -6,8 +6,6 @@
  * Before: ack.c.  Invariant: an entry leaves the tables together with its
  * folio's flag and reference, and only when core/entry.c said so.
  */
-#include <linux/mmu_rmap_notifier.h>
-#include <linux/pagevec.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 

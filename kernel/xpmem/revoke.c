@@ -7,7 +7,6 @@
  * leaves undone can hold it up: every wait ends with the last acknowledgement
  * or with the eviction of whoever owes it.
  */
-#include <linux/mmu_rmap_notifier.h>
 #include <linux/sched.h>
 
 #include "xpmem.h"

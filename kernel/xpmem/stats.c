@@ -105,7 +105,7 @@ static void info_fill(struct xpmem_session_info *info,
 	info->wait_median_us = xpmem_waits_median(&session->waits);
 	info->wait_max_us = atomic64_read(&session->waits.max_us);
 	info->deadlines_missed = atomic64_read(&session->missed);
-	strscpy(info->reason, session->reason ?: "");
+	strscpy(info->reason, session->reason ?: "", sizeof(info->reason));
 }
 
 /**

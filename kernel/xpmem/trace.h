@@ -8,6 +8,8 @@
 
 #include <linux/tracepoint.h>
 
+#include "compat.h"
+
 /* clang-format off */
 
 TRACE_EVENT(xpmem_segment_create,
@@ -117,7 +119,7 @@ TRACE_EVENT(xpmem_session,
 	TP_STRUCT__entry(__field(u16, partid) __field(u64, epoch)
 			 __field(unsigned int, phase) __string(reason, reason)),
 	TP_fast_assign(__entry->partid = partid; __entry->epoch = epoch;
-		       __entry->phase = phase; __assign_str(reason);),
+		       __entry->phase = phase; xpmem_assign_str(reason, reason);),
 	TP_printk("partid=%u epoch=%llx phase=%u reason=%s", __entry->partid,
 		  __entry->epoch, __entry->phase, __get_str(reason))
 );

@@ -25,6 +25,7 @@
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
+#include "compat.h"
 #include "core/entry.h"
 #include "core/frame.h"
 #include "core/peer.h"
