@@ -67,7 +67,7 @@ def parser():
 
 def listing():
     for flavour, size, state, path in kernels.listing():
-        print(f"{flavour:6} {size:>8} {state:8} {path}")
+        print(f"{flavour:11} {size:>8} {state:8} {path}")
     return 0
 
 
