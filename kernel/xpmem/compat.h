@@ -31,6 +31,12 @@
 
 #include <linux/mmu_rmap_notifier.h>
 
+/* What calls the module before a page goes; for /sys, netlink and the log. */
+#define XPMEM_KERNEL "rmap"
+#define XPMEM_KERNEL_TEXT                                               \
+	"with the mm series (rmap notifier): pages come back before the " \
+	"kernel takes its own locks"
+
 static inline int xpmem_stock_prepare(struct mm_struct *mm)
 {
 	return 0;
@@ -49,6 +55,11 @@ static inline void xpmem_zap(struct address_space *mapping, loff_t start,
 }
 
 #else
+
+#define XPMEM_KERNEL "range"
+#define XPMEM_KERNEL_TEXT                                                 \
+	"stock (interval notifier only): whoever unmaps exported memory " \
+	"waits for remote importers"
 
 int xpmem_stock_prepare(struct mm_struct *mm);
 bool xpmem_zap_nested(const struct mmu_notifier_range *range);

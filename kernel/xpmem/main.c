@@ -47,7 +47,7 @@ static int __init xpmem_init(void)
 	err = xpmem_dev_init();
 	if (err)
 		goto exit_netlink;
-	pr_info("xpmem: partition %u; local attachments: interval notifier; remote: rmap notifier, sleeping\n",
+	pr_info("xpmem: partition %u; kernel: " XPMEM_KERNEL_TEXT "\n",
 		xpmem_partid);
 	return 0;
 
