@@ -23,11 +23,14 @@ XT_HDRS := $(wildcard tests/lab-tests/*.h include/*.h)
 XT_FLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Iinclude -Iinclude/uapi \
 	   -Itests/lab-tests -DXT_LAB='"$(CURDIR)/tests/lab/lab"'
 
-.PHONY: all $(PARTS) module demo check install clean help
+# The benchmarks: one program, a file a topic.
+BENCH   := $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(wildcard tests/bench/*.c))
+
+.PHONY: all $(PARTS) module demo check bench install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: $(XT_HELP)
 
-all: $(PARTS) $(XT_PROG)
+all: $(PARTS) $(XT_PROG) $(BUILD)/tests/bench/bench
 
 # Says what is missing and why, and installs it; silent when nothing is.
 $(BUILD)/.setup: tests/setup
@@ -48,6 +51,17 @@ $(BUILD)/tests/%: tests/%.c $(XT_HELP) $(XT_HDRS) | lib/libxpmem
 	@mkdir -p $(@D)
 	@echo '  CC  $(@:$(CURDIR)/%=%)'
 	@$(CC) $(XT_FLAGS) -o $@ $< $(XT_HELP) -L$(BUILD)/lib -lxpmem
+
+$(BUILD)/tests/obj/bench/%.o: tests/bench/%.c tests/bench/bench.h include/xpmem.h \
+			      $(BUILD)/.setup
+	@mkdir -p $(@D)
+	@echo '  CC  $(@:$(CURDIR)/%=%)'
+	@$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Iinclude -c -o $@ $<
+
+$(BUILD)/tests/bench/bench: $(BENCH) | lib/libxpmem
+	@mkdir -p $(@D)
+	@echo '  LD  $(@:$(CURDIR)/%=%)'
+	@$(CC) $(CFLAGS) -pthread -o $@ $^ -L$(BUILD)/lib -lxpmem -ldl
 
 # The module for the kernel whose build directory is KDIR. FLAVOUR names the
 # result's directory; without it, the kernel's release does. The sources are

@@ -181,9 +181,9 @@ int xpmem_release(xpmem_apid_t apid);
  * Costs the same whatever the size: pages come when they are touched.  A
  * touch of an address that the exporter has not mapped, or not with that
  * access, is SIGBUS, as is one of memory that cannot be exported: that of
- * devices, huge pages of hugetlbfs, DAX, memfd_secret(2), pages that a
- * userfaultfd would have to supply; on another partition also files, except
- * memory files that the exporter's user owns.  What the exporter maps there
+ * devices, DAX, memfd_secret(2), pages that a userfaultfd would have to supply;
+ * on another partition also huge pages of hugetlbfs, and files, except memory
+ * files that the exporter's user owns.  What the exporter maps there
  * later shows in the attachment without further calls.
  *
  * The attachment is readable and, with a permit for XPMEM_RDWR, writable.  It

@@ -79,6 +79,7 @@ static struct xpmem_attachment *attachment_alloc(struct xpmem_permit *permit)
 	if (!att)
 		return NULL;
 	kref_init(&att->ref);
+	mutex_init(&att->tables);
 	INIT_WORK(&att->work, attachment_end_work);
 	att->permit = permit;
 	get_file(permit->file);

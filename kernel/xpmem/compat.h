@@ -134,7 +134,13 @@ static inline void mapping_set_zap_nested(struct address_space *mapping)
 #define pmd_mkspecial(pmd) (pmd)
 #define pud_mkspecial(pud) (pud)
 #else
-#define XPMEM_HUGE true
+/*
+ * Without the series, page_table_check takes a huge page of anonymous memory
+ * that is mapped twice for a mistake.
+ */
+#define XPMEM_HUGE                               \
+	(!IS_ENABLED(CONFIG_PAGE_TABLE_CHECK) || \
+	 IS_ENABLED(CONFIG_MMU_RMAP_NOTIFIER))
 #endif
 
 /* --- new in 6.10 ----------------------------------------------------------- */

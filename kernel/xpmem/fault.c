@@ -59,7 +59,7 @@ vm_fault_t xpmem_fault_retry(struct xpmem_attachment *att, unsigned long addr,
 
 /* Map under the sequence in which the frames were found, or -EAGAIN. */
 static int map_found(struct xpmem_segment *seg, const struct xpmem_span *span,
-		     struct vm_area_struct *vma, unsigned long seq, bool write)
+		     struct vm_fault *vmf, unsigned long seq, bool write)
 {
 	unsigned long pfn = span->pages[span->target] >> XPMEM_PAGE_SHIFT;
 	int err = -EAGAIN;
@@ -72,7 +72,8 @@ static int map_found(struct xpmem_segment *seg, const struct xpmem_span *span,
 		/* A PFN mapping loses its dirty bit when it is zapped. */
 		if (write)
 			folio_mark_dirty(pfn_folio(pfn));
-		err = xpmem_span_map(span, vma);
+		xpmem_span_map(span, vmf);
+		err = 0;
 	}
 	up_read(&seg->lock);
 	return err;
@@ -82,9 +83,10 @@ static int map_found(struct xpmem_segment *seg, const struct xpmem_span *span,
  * Everything that can be done without waiting for the exporter.  -EAGAIN asks
  * for more; any other error is final.
  */
-static int fault_fast(struct vm_area_struct *vma, struct xpmem_segment *seg,
+static int fault_fast(struct vm_fault *vmf, struct xpmem_attachment *att,
 		      struct xpmem_span *span, bool write)
 {
+	struct xpmem_segment *seg = att->permit->segment;
 	unsigned long seq = READ_ONCE(seg->seq);
 	int err = -EAGAIN;
 
@@ -99,11 +101,11 @@ static int fault_fast(struct vm_area_struct *vma, struct xpmem_segment *seg,
 	mmput_async(seg->mm);
 	/* Only now: where a page table is, no huge page can be mapped. */
 	if (!err)
-		err = xpmem_span_populate(span, vma);
+		err = xpmem_span_populate(span, vmf, att);
 	if (!err)
 		err = xpmem_mapped_reserve(seg, span->index,
 					   span->index + span->count - 1);
-	return err ? err : map_found(seg, span, vma, seq, write);
+	return err ? err : map_found(seg, span, vmf, seq, write);
 }
 
 /**
@@ -174,7 +176,7 @@ vm_fault_t xpmem_fault_local(struct vm_fault *vmf, struct xpmem_attachment *att,
 	span.pages = kmalloc_array(span.count, sizeof(*span.pages), GFP_KERNEL);
 	if (!span.pages)
 		return VM_FAULT_OOM;
-	err = fault_fast(vmf->vma, seg, &span, write);
+	err = fault_fast(vmf, att, &span, write);
 	index = span.index + span.target;
 	kfree(span.pages);
 	if (!err)

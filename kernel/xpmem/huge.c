@@ -99,9 +99,8 @@ static bool huge_fits(const struct vm_fault *vmf,
 	unsigned long size = PAGE_SIZE << order;
 	unsigned long addr = vmf->address & ~(size - 1);
 
-	if (!XPMEM_HUGE)
-		return false;
-	if (order != PMD_ORDER && !(XPMEM_HUGE_PUD && order == PUD_ORDER))
+	if (!XPMEM_HUGE ||
+	    (order != PMD_ORDER && !(XPMEM_HUGE_PUD && order == PUD_ORDER)))
 		return false;
 	if (addr < vma->vm_start || addr + size > vma->vm_end)
 		return false;
@@ -148,9 +147,11 @@ vm_fault_t xpmem_fault_huge(struct vm_fault *vmf, unsigned int order)
 	seq = READ_ONCE(seg->seq);
 	if (mmu_interval_check_retry(&seg->notifier, seq) ||
 	    huge_find(seg, index, order, write, &page) ||
-	    xpmem_mapped_reserve(seg, index, index + (1ul << order) - 1) ||
-	    !down_read_trylock(&seg->lock))
+	    xpmem_mapped_reserve(seg, index, index + (1ul << order) - 1))
 		return VM_FAULT_FALLBACK;
+	mutex_lock(&att->tables);
+	if (!down_read_trylock(&seg->lock))
+		goto unlock;
 	if (!seg->dead && !mmu_interval_read_retry(&seg->notifier, seq)) {
 		xpmem_mapped_set(seg, index, index + (1ul << order) - 1);
 		/* A PFN mapping loses its dirty bit when it is zapped. */
@@ -165,5 +166,7 @@ vm_fault_t xpmem_fault_huge(struct vm_fault *vmf, unsigned int order)
 		ret = VM_FAULT_NOPAGE;
 	}
 	up_read(&seg->lock);
+unlock:
+	mutex_unlock(&att->tables);
 	return ret;
 }

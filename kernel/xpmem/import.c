@@ -305,10 +305,11 @@ static bool frames_found(struct xpmem_import *imp, struct xpmem_span *span,
 	       (!write || (span->pages[span->target] & XPMEM_PAGE_WRITE));
 }
 
-static int fault_held(struct vm_area_struct *vma, struct xpmem_import *imp,
+static int fault_held(struct vm_fault *vmf, struct xpmem_attachment *att,
 		      struct xpmem_span *span, bool write)
 {
-	int err = xpmem_span_populate(span, vma);
+	struct xpmem_import *imp = att->permit->import;
+	int err = xpmem_span_populate(span, vmf, att);
 
 	if (err)
 		return err;
@@ -316,7 +317,7 @@ static int fault_held(struct vm_area_struct *vma, struct xpmem_import *imp,
 	if (imp->lost)
 		err = -EHOSTUNREACH;
 	else if (frames_found(imp, span, write))
-		err = xpmem_span_map(span, vma);
+		xpmem_span_map(span, vmf);
 	else
 		err = -EAGAIN;
 	up_read(&imp->lock);
@@ -361,7 +362,7 @@ vm_fault_t xpmem_fault_remote(struct vm_fault *vmf,
 	span.pages = kmalloc_array(span.count, sizeof(*span.pages), GFP_KERNEL);
 	if (!span.pages)
 		return VM_FAULT_OOM;
-	err = fault_held(vmf->vma, imp, &span, write);
+	err = fault_held(vmf, att, &span, write);
 	kfree(span.pages);
 	if (!err)
 		return VM_FAULT_NOPAGE;

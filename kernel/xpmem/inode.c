@@ -63,7 +63,7 @@ static char *inode_dname(struct dentry *dentry, char *buffer, int size)
 	const struct segment_inode *si = container_of(
 		d_inode(dentry), struct segment_inode, inode);
 	char name[sizeof("xpmem:[0x0123456789abcdef]")];
-	int len = scnprintf(name, sizeof(name), "xpmem:[%#018llx]",
+	int len = scnprintf(name, sizeof(name), "xpmem:[%#llx]",
 			    si->segid) + 1;
 
 	if (len > size)

@@ -31,67 +31,104 @@ void xpmem_span_around(struct xpmem_span *span, const struct vm_fault *vmf)
 }
 
 /**
- * xpmem_span_populate - make sure that the page tables exist
+ * xpmem_span_populate - make sure that the page table exists
  * @span: where
- * @vma:  in whose address space
+ * @vmf:  the fault
+ * @att:  the attachment
  *
- * Context: in a fault of @vma; allocates; no notifier lock held.
+ * A huge page may be there instead, or come any time until the table exists.
+ *
+ * Context: a page fault; allocates; no notifier lock held.
  * Return: 0 or -ENOMEM.
  */
-int xpmem_span_populate(const struct xpmem_span *span,
-			struct vm_area_struct *vma)
+int xpmem_span_populate(const struct xpmem_span *span, struct vm_fault *vmf,
+			struct xpmem_attachment *att)
 {
-	return apply_to_page_range(vma->vm_mm, span->addr, PAGE_SIZE, NULL,
-				   NULL);
+	int err = 0;
+
+	if (!pmd_none(pmdp_get_lockless(vmf->pmd)))
+		return 0;
+	mutex_lock(&att->tables);
+	if (pmd_none(pmdp_get_lockless(vmf->pmd)))
+		err = apply_to_page_range(vmf->vma->vm_mm, span->addr,
+					  PAGE_SIZE, NULL, NULL);
+	mutex_unlock(&att->tables);
+	return err;
 }
 
-struct map_args {
-	const struct xpmem_span *span;
-	struct vm_area_struct *vma;
+/* What an entry looks like, but for its frame. */
+struct look {
+	pte_t read;
+	pte_t write;
+	bool may_write;
 };
+
+static struct look look_of(const struct vm_area_struct *vma)
+{
+	pte_t read = pte_mkspecial(pfn_pte(0, vma->vm_page_prot));
+
+	return (struct look){
+		.read = read,
+		.write = pte_mkwrite_novma(pte_mkdirty(read)),
+		.may_write = vma->vm_flags & VM_WRITE,
+	};
+}
 
 /*
  * Empty entries are filled; the touched one may also gain write permission.
  * An entry for another frame is left alone: whoever took that frame away is
  * about to zap it.
  */
-static int map_one(pte_t *pte, unsigned long addr, void *data)
+static void map_one(struct mm_struct *mm, unsigned long addr, pte_t *pte,
+		    unsigned long page, const struct look *look)
 {
-	const struct map_args *args = data;
-	unsigned int i = (addr - args->span->addr) >> PAGE_SHIFT;
-	unsigned long page = args->span->pages[i];
+	bool write = (page & XPMEM_PAGE_WRITE) && look->may_write;
 	unsigned long pfn = page >> XPMEM_PAGE_SHIFT;
-	bool write = (page & XPMEM_PAGE_WRITE) &&
-		     (args->vma->vm_flags & VM_WRITE);
-	pte_t old = ptep_get(pte), new;
+	pte_t old = ptep_get(pte);
 
 	if (!(page & XPMEM_PAGE_VALID))
-		return 0;
+		return;
 	if (!pte_none(old) && (!write || !pte_present(old) || pte_write(old) ||
 			       pte_pfn(old) != pfn))
-		return 0;
-	new = pte_mkspecial(pfn_pte(pfn, args->vma->vm_page_prot));
-	if (write)
-		new = pte_mkwrite_novma(pte_mkdirty(new));
-	if (i == args->span->target)
-		new = pte_mkyoung(new);
-	set_pte_at(args->vma->vm_mm, addr, pte, new);
-	return 0;
+		return;
+	set_pte_at(mm, addr, pte,
+		   pte_advance_pfn(write ? look->write : look->read, pfn));
 }
 
 /**
  * xpmem_span_map - map what was found
  * @span: pages to map; those without XPMEM_PAGE_VALID are left out
- * @vma:  the attachment
+ * @vmf:  the fault, its page table populated
  *
- * Context: in a fault of @vma, under the lock that keeps the frames valid.
- * Return: 0, or -ENOMEM if the page tables vanished.
+ * Where a huge page came instead of the table, nothing remains to be done.
+ *
+ * Context: a page fault, under the lock that keeps the frames valid.
  */
-int xpmem_span_map(const struct xpmem_span *span, struct vm_area_struct *vma)
+void xpmem_span_map(const struct xpmem_span *span, struct vm_fault *vmf)
 {
-	struct map_args args = { .span = span, .vma = vma };
+	struct mm_struct *mm = vmf->vma->vm_mm;
+	struct look look = look_of(vmf->vma);
+	unsigned long addr = span->addr;
+	unsigned int i;
+	spinlock_t *ptl;
+	pmd_t pmd;
+	pte_t *pte;
 
-	return apply_to_page_range(vma->vm_mm, span->addr,
-				   (unsigned long)span->count << PAGE_SHIFT,
-				   map_one, &args);
+	rcu_read_lock();
+	pmd = pmdp_get_lockless(vmf->pmd);
+	if (!pmd_present(pmd) || pmd_leaf(pmd))
+		goto unlock_rcu;
+	ptl = pte_lockptr(mm, &pmd);
+	spin_lock(ptl);
+	if (!pmd_same(pmd, pmdp_get_lockless(vmf->pmd)))
+		goto unlock;
+	pte = pte_offset_kernel(&pmd, addr);
+	arch_enter_lazy_mmu_mode();
+	for (i = 0; i < span->count; i++, pte++, addr += PAGE_SIZE)
+		map_one(mm, addr, pte, span->pages[i], &look);
+	arch_leave_lazy_mmu_mode();
+unlock:
+	spin_unlock(ptl);
+unlock_rcu:
+	rcu_read_unlock();
 }

@@ -262,6 +262,8 @@ extern const struct file_operations xpmem_attach_fops;
  * struct xpmem_attachment - one mapping of (part of) a segment
  * @ref:    one per VMA (an munmap in the middle makes two); a fault that waits
  * @permit: what it was made with; a reference
+ * @tables: page tables and huge pages of it are made one at a time: who makes a
+ *          table must not find a huge page in its place
  * @start:  its first address, when it was made; it never moves
  * @end:    behind its last one
  * @failed: a fault that had to drop its lock before it failed; the same task's
@@ -271,6 +273,7 @@ extern const struct file_operations xpmem_attach_fops;
 struct xpmem_attachment {
 	struct kref ref;
 	struct xpmem_permit *permit;
+	struct mutex tables;
 	unsigned long start;
 	unsigned long end;
 	struct {
@@ -344,9 +347,9 @@ struct xpmem_span {
 };
 
 void xpmem_span_around(struct xpmem_span *span, const struct vm_fault *vmf);
-int xpmem_span_populate(const struct xpmem_span *span,
-			struct vm_area_struct *vma);
-int xpmem_span_map(const struct xpmem_span *span, struct vm_area_struct *vma);
+int xpmem_span_populate(const struct xpmem_span *span, struct vm_fault *vmf,
+			struct xpmem_attachment *att);
+void xpmem_span_map(const struct xpmem_span *span, struct vm_fault *vmf);
 
 /* mapped.c */
 int xpmem_mapped_reserve(struct xpmem_segment *seg, unsigned long first,

@@ -25,15 +25,27 @@ static void importer(void *arg)
 		xt_ok(!xpmem_release(imp->apid), "xpmem_release");
 }
 
-pid_t xt_import_start(xt_importer fn, xpmem_segid_t segid, size_t size,
-		      void *arg)
+static pid_t start(xt_importer fn, xpmem_segid_t segid, size_t size, int flags,
+		   void *arg)
 {
 	struct start start = {
 		fn,
-		{ segid, size, XPMEM_RDWR, arg, 0, NULL },
+		{ segid, size, flags, arg, 0, NULL },
 	};
 
 	return xt_spawn(importer, &start);
+}
+
+pid_t xt_import_start(xt_importer fn, xpmem_segid_t segid, size_t size,
+		      void *arg)
+{
+	return start(fn, segid, size, XPMEM_RDWR, arg);
+}
+
+pid_t xt_import_start_only(xt_importer fn, xpmem_segid_t segid, size_t size,
+			   void *arg)
+{
+	return start(fn, segid, size, XPMEM_RDONLY, arg);
 }
 
 void xt_import(xt_importer fn, xpmem_segid_t segid, size_t size, void *arg)
@@ -44,12 +56,7 @@ void xt_import(xt_importer fn, xpmem_segid_t segid, size_t size, void *arg)
 
 void xt_import_only(xt_importer fn, xpmem_segid_t segid, size_t size, void *arg)
 {
-	struct start start = {
-		fn,
-		{ segid, size, XPMEM_RDONLY, arg, 0, NULL },
-	};
-
-	xt_ok(!xt_join(xt_spawn(importer, &start)),
+	xt_ok(!xt_join(xt_import_start_only(fn, segid, size, arg)),
 	      "the importer that may only read ends well");
 }
 

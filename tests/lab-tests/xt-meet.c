@@ -13,6 +13,7 @@
  */
 #include "xt.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -387,6 +388,17 @@ void xt_put(const char *key, const char *fmt, ...)
 	fprintf(to_p1, "put %s/%s %s\n", case_name, key, text);
 }
 
+/* A debugger's stop ends a read that has a time limit. */
+static bool answered(char *text)
+{
+	while (!fgets(text, LINE, from_p1)) {
+		if (!ferror(from_p1) || errno != EINTR)
+			return false;
+		clearerr(from_p1);
+	}
+	return true;
+}
+
 const char *xt_await(const char *key)
 {
 	static char texts[16][LINE];
@@ -395,8 +407,7 @@ const char *xt_await(const char *key)
 	int gone_id;
 
 	fprintf(to_p1, "get %s/%s\n", case_name, key);
-	xt_need(fgets(text, LINE, from_p1) != NULL,
-		"waiting for '%s' of the other side", key);
+	xt_need(answered(text), "waiting for '%s' of the other side", key);
 	if (sscanf(text, "gone %d", &gone_id) == 1)
 		xt_need(false, "waiting for '%s': partition %d has ended", key,
 			gone_id);

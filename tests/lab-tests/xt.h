@@ -110,8 +110,11 @@ pid_t xt_import_start(xt_importer fn, xpmem_segid_t segid, size_t size,
 		      void *arg);
 /* Waits for it as well, and checks that it ended well. */
 void xt_import(xt_importer fn, xpmem_segid_t segid, size_t size, void *arg);
+/* With a permit to read. */
+pid_t xt_import_start_only(xt_importer fn, xpmem_segid_t segid, size_t size,
+			   void *arg);
 void xt_import_only(xt_importer fn, xpmem_segid_t segid, size_t size,
-		    void *arg); /* with a permit to read */
+		    void *arg);
 /* Memory of this process, filled on side XT_EVEN with seed 1, as a segment. */
 struct xt_export {
 	char *mem;
