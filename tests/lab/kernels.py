@@ -14,6 +14,9 @@ BUILDER = os.path.join(LAB, "kernel-build")
 FETCHER = os.path.join(LAB, "debian-kernel")
 PROBE_DEADLINE = 15
 TCG = ["-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm"]
+# These patch their code while they run (static keys, ftrace); emulated by several
+# threads, a CPU may still meet the breakpoint after the others are done with it.
+TCG_PATCHING = ["-accel", "tcg,thread=single", "-cpu", "max,-erms,-fsrm"]
 KVM = ["-accel", "kvm", "-cpu", "host"]
 
 
@@ -97,13 +100,18 @@ def module(flavour, kdir):
     return path
 
 
+def emulator(kdir):
+    """QEMU's options to emulate this kernel."""
+    return TCG_PATCHING if build_directory(kdir) != kdir else TCG
+
+
 def accelerator(kdir):
     """QEMU's options for the accelerator that boots this kernel on this host.
 
     /dev/kvm can exist and hang the guest, so a boot decides; the verdict
     holds until the host reboots."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return TCG
+        return emulator(kdir)
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
         key = f.read().strip()
     verdict = os.path.join(cache_dir(), f"accel-{os.path.basename(kdir)}.json")
@@ -111,7 +119,7 @@ def accelerator(kdir):
         with open(verdict, encoding="ascii") as f:
             known = json.load(f)
         if known["boot"] == key:
-            return KVM if known["kvm"] else TCG
+            return KVM if known["kvm"] else emulator(kdir)
     except (OSError, ValueError, KeyError):
         pass
     say("probing whether KVM can boot this kernel")
@@ -120,7 +128,7 @@ def accelerator(kdir):
     with open(verdict + f".{os.getpid()}", "w", encoding="ascii") as f:
         json.dump({"boot": key, "kvm": usable}, f)
     os.rename(verdict + f".{os.getpid()}", verdict)
-    return KVM if usable else TCG
+    return KVM if usable else emulator(kdir)
 
 
 def probe(kdir):
