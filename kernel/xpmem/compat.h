@@ -151,6 +151,13 @@ static inline void mapping_set_zap_nested(struct address_space *mapping)
 #define xpmem_assign_str(dst, src) __assign_str(dst)
 #endif
 
+/* --- new in 6.9 ------------------------------------------------------------ */
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
+#define pte_advance_pfn(pte, nr) \
+	pfn_pte(pte_pfn(pte) + (nr), pte_pgprot(pte))
+#endif
+
 /* --- new in 6.6 ------------------------------------------------------------ */
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
