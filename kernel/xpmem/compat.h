@@ -42,6 +42,14 @@ static inline int xpmem_stock_prepare(struct mm_struct *mm)
 	return 0;
 }
 
+static inline void xpmem_stock_granted(struct folio *folio)
+{
+}
+
+static inline void xpmem_stock_exit(void)
+{
+}
+
 /* Is this the notifier of a zap that takes away what attachments show? */
 static inline bool xpmem_zap_nested(const struct mmu_notifier_range *range)
 {
@@ -62,6 +70,8 @@ static inline void xpmem_zap(struct address_space *mapping, loff_t start,
 	"waits for remote importers"
 
 int xpmem_stock_prepare(struct mm_struct *mm);
+void xpmem_stock_granted(struct folio *folio);
+void xpmem_stock_exit(void);
 bool xpmem_zap_nested(const struct mmu_notifier_range *range);
 void xpmem_zap(struct address_space *mapping, loff_t start, loff_t len);
 

@@ -78,6 +78,7 @@ static void __exit xpmem_exit(void)
 {
 	xpmem_dev_exit();
 	xpmem_netlink_exit();
+	xpmem_stock_exit();
 	xpmem_session_exit();
 	xpmem_revoke_exit();
 	xpmem_serve_exit();

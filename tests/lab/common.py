@@ -10,6 +10,7 @@ STATE = os.path.join(REPO, "build", "lab")
 MAX_NODES = 8
 FLAVOURS = ("rmap", "stock", "debug", "debian-6.1", "debian-6.12")
 DEBIAN = "debian-"
+BUILD_ONLY = ("debian-sid",)     # headers without a kernel to boot
 
 EXIT_USAGE = 2
 EXIT_SPLAT = 99
