@@ -31,9 +31,23 @@
 
 #include <linux/mmu_rmap_notifier.h>
 
+/* What calls the module before a page goes; for /sys, netlink and the log. */
+#define XPMEM_KERNEL "rmap"
+#define XPMEM_KERNEL_TEXT                                               \
+	"with the mm series (rmap notifier): pages come back before the " \
+	"kernel takes its own locks"
+
 static inline int xpmem_stock_prepare(struct mm_struct *mm)
 {
 	return 0;
+}
+
+static inline void xpmem_stock_granted(struct folio *folio)
+{
+}
+
+static inline void xpmem_stock_exit(void)
+{
 }
 
 /* Is this the notifier of a zap that takes away what attachments show? */
@@ -50,7 +64,14 @@ static inline void xpmem_zap(struct address_space *mapping, loff_t start,
 
 #else
 
+#define XPMEM_KERNEL "range"
+#define XPMEM_KERNEL_TEXT                                                 \
+	"stock (interval notifier only): whoever unmaps exported memory " \
+	"waits for remote importers"
+
 int xpmem_stock_prepare(struct mm_struct *mm);
+void xpmem_stock_granted(struct folio *folio);
+void xpmem_stock_exit(void);
 bool xpmem_zap_nested(const struct mmu_notifier_range *range);
 void xpmem_zap(struct address_space *mapping, loff_t start, loff_t len);
 
@@ -140,6 +161,13 @@ static inline void mapping_set_zap_nested(struct address_space *mapping)
 #define xpmem_assign_str(dst, src) __assign_str(dst, src)
 #else
 #define xpmem_assign_str(dst, src) __assign_str(dst)
+#endif
+
+/* --- new in 6.9 ------------------------------------------------------------ */
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
+#define pte_advance_pfn(pte, nr) \
+	pfn_pte(pte_pfn(pte) + (nr), pte_pgprot(pte))
 #endif
 
 /* --- new in 6.6 ------------------------------------------------------------ */

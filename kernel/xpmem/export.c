@@ -244,6 +244,7 @@ static int page_grant_locked(struct xpmem_serve *s, unsigned int i)
 	if (xpmem_export_exportable(s->seg, folio))
 		err = folio_grant_locked(s, folio, pfn, s->start + i);
 	if (!err) {
+		xpmem_stock_granted(folio);
 		/* What importers use is told by grants, not by this flag. */
 		folio_clear_referenced(folio);
 		if (page & XPMEM_PAGE_WRITE)

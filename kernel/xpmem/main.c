@@ -47,7 +47,7 @@ static int __init xpmem_init(void)
 	err = xpmem_dev_init();
 	if (err)
 		goto exit_netlink;
-	pr_info("xpmem: partition %u; local attachments: interval notifier; remote: rmap notifier, sleeping\n",
+	pr_info("xpmem: partition %u; kernel: " XPMEM_KERNEL_TEXT "\n",
 		xpmem_partid);
 	return 0;
 
@@ -78,6 +78,7 @@ static void __exit xpmem_exit(void)
 {
 	xpmem_dev_exit();
 	xpmem_netlink_exit();
+	xpmem_stock_exit();
 	xpmem_session_exit();
 	xpmem_revoke_exit();
 	xpmem_serve_exit();

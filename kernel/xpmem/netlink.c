@@ -269,8 +269,6 @@ static int put_stats(struct sk_buff *skb, const struct xpmem_stats *stats)
 
 int xpmem_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	const char *mode = IS_ENABLED(CONFIG_MMU_RMAP_NOTIFIER) ? "rmap" :
-								  "range";
 	struct xpmem_stats stats;
 	struct sk_buff *reply;
 	void *hdr;
@@ -284,7 +282,7 @@ int xpmem_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info)
 	xpmem_stats_get(&stats);
 	hdr = genlmsg_put_reply(reply, info, &family, 0, XPMEM_CMD_STATS_GET);
 	if (!hdr || nla_put_u16(reply, XPMEM_A_PARTID, xpmem_partid) ||
-	    nla_put_string(reply, XPMEM_A_MODE, mode) ||
+	    nla_put_string(reply, XPMEM_A_MODE, XPMEM_KERNEL) ||
 	    put_stats(reply, &stats)) {
 		nlmsg_free(reply);
 		return -EMSGSIZE;

@@ -228,15 +228,20 @@ bool xpmem_revoke_range(struct xpmem_segment *seg, unsigned long first,
 	return false;
 }
 
-/**
- * xpmem_revoke_slot - take everything back that an importer holds
- * @slot: the importer
- *
- * Starts only; other importers of the same folios lose them, too.
- *
- * Context: process; may sleep.
- */
-void xpmem_revoke_slot(unsigned int slot)
+/* What revoke_where() takes back: what @slot holds, or every large folio. */
+struct where {
+	unsigned int slot;
+	bool large;
+};
+
+static bool is_there(const struct xpmem_export *e, const struct where *where)
+{
+	if (where->large)
+		return folio_test_large(e->folio);
+	return e->state.importers & (1ull << where->slot);
+}
+
+static void revoke_where(const struct where *where)
 {
 	struct xpmem_reaped reaped = {};
 	unsigned long index = 0;
@@ -249,7 +254,7 @@ void xpmem_revoke_slot(unsigned int slot)
 		xa_for_each_start(&xpmem_home.exports, index, e, index) {
 			if (n++ == REVOKE_BATCH)
 				break;
-			if (e->state.importers & (1ull << slot))
+			if (is_there(e, where))
 				revoke_locked(e, &reaped);
 		}
 		spin_unlock(&xpmem_home.lock);
@@ -257,6 +262,31 @@ void xpmem_revoke_slot(unsigned int slot)
 		cond_resched();
 	} while (e);
 	xpmem_revoke_kick();
+}
+
+/**
+ * xpmem_revoke_slot - take everything back that an importer holds
+ * @slot: the importer
+ *
+ * Starts only; other importers of the same folios lose them, too.
+ *
+ * Context: process; may sleep.
+ */
+void xpmem_revoke_slot(unsigned int slot)
+{
+	revoke_where(&(struct where){ .slot = slot });
+}
+
+/**
+ * xpmem_revoke_large - take every exported folio of more than one page back
+ *
+ * Starts only; see stock.c.
+ *
+ * Context: process; may sleep.
+ */
+void xpmem_revoke_large(void)
+{
+	revoke_where(&(struct where){ .large = true });
 }
 
 int xpmem_revoke_init(void)

@@ -140,7 +140,7 @@ int xpmem_session_info_next(u32 *cursor, struct xpmem_session_info *info)
 static ssize_t kernel_show(struct device *dev, struct device_attribute *attr,
 			   char *buf)
 {
-	return sysfs_emit(buf, "rmap\n");
+	return sysfs_emit(buf, XPMEM_KERNEL "\n");
 }
 static DEVICE_ATTR_RO(kernel);
 

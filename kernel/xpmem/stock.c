@@ -8,6 +8,7 @@
 #include <linux/hash.h>
 #include <linux/mmu_notifier.h>
 #include <linux/sched.h>
+#include <linux/workqueue.h>
 
 #include "xpmem.h"
 
@@ -113,4 +114,41 @@ int xpmem_stock_prepare(struct mm_struct *mm)
 	if (!err)
 		mmu_interval_notifier_remove(&first);
 	return err;
+}
+
+/*
+ * Reclaim, and whoever splits huge pages, passes over a large folio with more
+ * references than mappings before it asks any notifier: an importer would keep
+ * it for ever.  So what is large is lent for this long; who still uses it then
+ * touches it again.
+ */
+#define LARGE_LENT (2 * HZ)
+
+static void large_back(struct work_struct *work)
+{
+	xpmem_revoke_large();
+}
+
+static DECLARE_DELAYED_WORK(large_work, large_back);
+
+/**
+ * xpmem_stock_granted - a folio was granted to another partition
+ * @folio: the folio
+ *
+ * Context: any.
+ */
+void xpmem_stock_granted(struct folio *folio)
+{
+	if (folio_test_large(folio))
+		queue_delayed_work(xpmem_session_wq, &large_work, LARGE_LENT);
+}
+
+/**
+ * xpmem_stock_exit - nothing is granted any more, nor will be
+ *
+ * Context: process; may sleep.
+ */
+void xpmem_stock_exit(void)
+{
+	cancel_delayed_work_sync(&large_work);
 }

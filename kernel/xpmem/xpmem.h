@@ -545,6 +545,7 @@ void xpmem_revoke_exit(void);
 bool xpmem_revoke_range(struct xpmem_segment *seg, unsigned long first,
 			unsigned long last, bool wait);
 void xpmem_revoke_slot(unsigned int slot);
+void xpmem_revoke_large(void);
 void xpmem_revoke_kick(void);
 void xpmem_dispatch(struct work_struct *work);
 void xpmem_revoke_enqueue_locked(struct xpmem_export *e);

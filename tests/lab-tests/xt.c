@@ -174,6 +174,16 @@ void xt_skip(const char *what, const char *missing)
 		_exit(2);
 }
 
+bool xt_series(void)
+{
+	char text[16] = "";
+	FILE *f = fopen("/sys/class/misc/xpmem/xpmem/kernel", "re");
+
+	xt_need(f && fgets(text, sizeof(text), f), "/sys says which kernel");
+	fclose(f);
+	return !strcmp(text, "rmap\n");
+}
+
 void xt_note(const char *fmt, ...)
 {
 	va_list args;

@@ -133,6 +133,8 @@ void xt_stats(const char *const *names, long long *values, size_t count);
 /* Waits, at most that long, until a counter is as wanted. */
 bool xt_stat_is(const char *name, long long want, int ms);
 bool xt_stat_over(const char *name, long long least, int ms);
+/* Does this kernel have the mm series?  The module knows. */
+bool xt_series(void);
 /* Checks that nothing is left behind on this partition. */
 void xt_nothing_left(const char *after);
 

@@ -9,7 +9,7 @@ import control
 import kernels
 import rundir
 import shell
-from common import FLAVOURS, LabError, UsageError, say
+from common import BUILD_ONLY, FLAVOURS, LabError, UsageError, say
 from config import Config
 from run import Run
 
@@ -21,6 +21,10 @@ host's files read-only under a private layer, /tmp private, root.
 exit status: the worst of the commands' (77, skipped, counts as better than any
 failure); 99 when a kernel printed a splat, 124 on time-out, 125 when the lab
 itself failed, 2 for wrong arguments. Consoles: build/lab/last/console-ID.log.
+
+kernels: rmap, our small configuration with the mm series; debug, the same with
+every check; stock, the same without the series; debian-6.1 and debian-6.12,
+Debian's own. Built or fetched on first use, and kept.
 
 ID-ID names one link, for cut and heal.
 """
@@ -63,15 +67,15 @@ def parser():
     sub.add_argument("action", metavar="|".join(control.VERBS))
     sub.add_argument("ids", nargs="*", metavar="ID")
     subs.add_parser("kernels", help="what is cached")
-    sub = subs.add_parser("kernel", help="build if need be; print the build directory")
-    sub.add_argument("flavour", choices=FLAVOURS)
+    sub = subs.add_parser("kernel", help="build or fetch if need be; print the build directory")
+    sub.add_argument("flavour", choices=FLAVOURS + BUILD_ONLY)
     subs.add_parser("clean", help="remove what dead runs left")
     return top
 
 
 def listing():
     for flavour, size, state, path in kernels.listing():
-        print(f"{flavour:6} {size:>8} {state:8} {path}")
+        print(f"{flavour:11} {size:>8} {state:8} {path}")
     return 0
 
 
@@ -91,7 +95,7 @@ def dispatch(argv):
     if command:
         raise UsageError(f"{args.verb} takes no command")
     if args.verb == "kernel":
-        print(kernels.kernel(args.flavour))
+        print(kernels.build_directory(kernels.kernel(args.flavour)))
         return 0
     return {"shell": lambda: shell.main(args.id, args.run),
             "ctl": lambda: control.main(args.action, args.ids, args.run),

@@ -5,7 +5,7 @@ import re
 import secrets
 import shlex
 
-from common import LAB, MAX_NODES, REPO, LabError, UsageError
+from common import DEBIAN, LAB, MAX_NODES, REPO, LabError, UsageError
 from partition import NET_SLOT, window_address
 
 PORT = 7760
@@ -75,7 +75,9 @@ class Config:
     @property
     def patience(self):
         """How much slower this kernel is than the others."""
-        return 4 if self.flavour == "debug" else 1
+        if self.flavour == "debug":
+            return 4
+        return 2 if self.flavour.startswith(DEBIAN) else 1
 
     def runs_on(self, ident):
         return self.on in (None, ident)
@@ -92,6 +94,9 @@ class Config:
         if self.flavour == "debug":
             # with kmemleak ACPI's interrupt routing times out when emulated; MSI-X suffices
             words += ["acpi=noirq", "sysctl.kernel.hung_task_timeout_secs=120"]
+        if self.flavour.startswith(DEBIAN):
+            # as our own kernels are configured
+            words += ["transparent_hugepage=madvise"]
         return " ".join(words)
 
     def below_tmp(self):

@@ -29,6 +29,12 @@ BUILD = (
     ("cpio", "cpio", "kernel build"),
     ("rsync", "rsync", "kernel build"),
 )
+FETCH = (
+    ("apt", "apt-get", "fetches Debian's kernels"),
+    ("xz-utils", "xz", "unpacks kernel modules"),
+    ("kmod", "depmod", "finds the kernel modules that a partition needs"),
+    ("patchelf", "patchelf", "runs a newer release's build tools"),
+)
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/bin:/bin"
 
 

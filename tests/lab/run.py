@@ -66,7 +66,7 @@ class Run:
         config.directory = rundir.create()
         config.share = os.path.join(config.directory, "share")
         config.initramfs = os.path.join(config.directory, "initramfs")
-        write_initramfs(config.initramfs)
+        write_initramfs(config.initramfs, config.kdir)
 
     def start(self):
         config = self.config
