@@ -12,8 +12,10 @@
 
 #include "xpmem.h"
 
-/* How often an exporter's lock is tried, or a page that keeps changing. */
-#define ACCESS_ATTEMPTS 64
+/* How often an exporter's lock is tried, or a page that keeps changing... */
+#define ACCESS_ATTEMPTS 200
+/* ... with so long between. */
+#define ACCESS_PAUSE_MS 5
 /* How long a debugger waits for another partition's page. */
 #define ACCESS_WAIT (5 * HZ)
 
@@ -114,7 +116,7 @@ static int access_remote(struct xpmem_import *imp, const struct access *a)
  * @write: the other way round
  *
  * Context: the importer's mmap_lock is held for reading.  Sleeps: for the
- * exporter's I/O, or for another partition, at most some seconds each time.
+ * exporter's I/O; for its lock, a second in all; for another partition, 5 s.
  * Return: bytes copied, or a negative errno.
  */
 int xpmem_vma_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
@@ -143,7 +145,8 @@ int xpmem_vma_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 		err = permit->segment ? access_local(permit->segment, &a) :
 					access_remote(permit->import, &a);
 		if (err == -EAGAIN)
-			cond_resched();
+			schedule_timeout_killable(
+				msecs_to_jiffies(ACCESS_PAUSE_MS));
 	}
 	return err ?: a.len;
 }

@@ -270,6 +270,20 @@ unlock:
 	return addr;
 }
 
+/* Would a fault there wait for the user space behind a userfaultfd? */
+static bool supplied_by_user(struct vm_area_struct *vma, unsigned long addr,
+			     bool write)
+{
+	unsigned long page = 0;
+
+	if (!userfaultfd_armed(vma))
+		return false;
+	look_at_table(vma->vm_mm, addr & PAGE_MASK, 1, 0, write, &page);
+	if (!(page & XPMEM_PAGE_VALID))
+		return true;
+	return write && !(page & XPMEM_PAGE_WRITE) && userfaultfd_wp(vma);
+}
+
 /**
  * xpmem_lookup_fault_in - make a page of the exporter resident
  * @mm:    the exporter's address space
@@ -278,17 +292,18 @@ unlock:
  *
  * As the exporter's own touch would, but without marking the page accessed:
  * that would keep reclaim from freeing what only importers use.  Never waits
- * for user space: a range under a userfaultfd is not faulted in.
+ * for user space: what a userfaultfd would be asked for is not faulted in.
  *
  * Context: @mm's mmap_lock is held for reading and stays held; sleeps for I/O.
- * Return: 0; -EOPNOTSUPP under a userfaultfd; or as of fixup_user_fault().
+ * Return: 0; -EOPNOTSUPP if a userfaultfd would be asked; or as of
+ * fixup_user_fault().
  */
 int xpmem_lookup_fault_in(struct mm_struct *mm, unsigned long addr,
 			  unsigned int flags)
 {
 	struct vm_area_struct *vma = vma_lookup(mm, addr);
 
-	if (vma && userfaultfd_armed(vma))
+	if (vma && supplied_by_user(vma, addr, flags & FAULT_FLAG_WRITE))
 		return -EOPNOTSUPP;
 	return fixup_user_fault(mm, addr, flags, NULL);
 }

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define HUGE (2 * XT_MIB)
-#define SIZE (4 * HUGE)
+#define SIZE (3 * HUGE)
 #define FAILED ((void *)-1)
 
 /* Word i of the segment is xt_word(seed, i), on both sides of it. */
