@@ -80,7 +80,13 @@ static void looks_at_views(struct xt_import *imp)
 		{ 0, HUGE - 4096, 8192 },
 	};
 
+	long long huge = xt_stat("faults-huge");
+
 	xt_ok(!wrong(imp->at, 0, SIZE, 1), "where the kernel puts it");
+	huge = xt_stat("faults-huge") - huge;
+	if (imp->arg)
+		xt_ok(huge == SIZE / HUGE,
+		      "one fault for each huge page (%lld huge ones)", huge);
 	for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++) {
 		const struct view *v = &views[i];
 		char *at = attach_at(imp->apid, v);
@@ -108,7 +114,8 @@ static void contents(const char *name, char *mem)
 	fill(mem, 1);
 	if (!strstr(name, "transparent") || huge(mem)) {
 		segid = xt_export(mem, SIZE, 0666);
-		xt_import(looks_at_views, segid, SIZE, NULL);
+		xt_import(looks_at_views, segid, SIZE,
+			  strstr(name, "huge") ? mem : NULL);
 		xt_ok(!xt_stat("exported"), "no page has an export entry");
 		xt_ok(!xpmem_remove(segid), "xpmem_remove");
 	}

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -126,6 +127,30 @@ static void faults_in_holes(struct victim *v)
 	xpmem_detach(at);
 }
 
+static void populates(struct victim *v)
+{
+	struct xpmem_addr addr = { .apid = v->apid };
+	char *at =
+		xpmem_attach_flags(addr, 2 * SIZE, NULL, XPMEM_ATTACH_POPULATE);
+
+	madvise(at, SIZE, v->turn % 2 ? MADV_POPULATE_WRITE : MADV_WILLNEED);
+	madvise(at + SIZE, SIZE, MADV_POPULATE_READ);
+	xpmem_detach(at);
+}
+
+/* A debugger's access. It may fail while the exporter is busy, but not hang. */
+static void looks_at_itself(struct victim *v)
+{
+	static char copy[SIZE];
+	int fd = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
+
+	for (size_t i = 0; i < SIZE; i += xt_page)
+		if (pread(fd, copy, xt_page, (uintptr_t)v->at + i) > 0)
+			v->turn += pwrite(fd, copy, 8, (uintptr_t)v->at + i) <
+				   0;
+	close(fd);
+}
+
 /* The kernel touches it on behalf of a system call. */
 static void writes(struct victim *v)
 {
@@ -187,13 +212,20 @@ static void threaded_victim(void *arg)
 /* Lets it live for so many beats; then it has to die. */
 static void die_after(pid_t pid, int n, const char *what)
 {
-	struct pollfd fd = { .fd = beats[0], .events = POLLIN };
+	struct pollfd fds[] = { { .fd = beats[0], .events = POLLIN },
+				{ .fd = pidfd_open(pid, 0),
+				  .events = POLLIN } };
 	char byte;
 
-	while (n-- > 0)
-		if (poll(&fd, 1, XT_WAIT_MS) != 1 ||
-		    read(beats[0], &byte, 1) != 1)
+	while (n-- > 0) {
+		if (poll(fds, 2, XT_WAIT_MS) < 1)
 			xt_fail("%s: waiting for the victim", what);
+		/* It may have told all and ended by itself, as it should. */
+		if (!fds[0].revents)
+			xt_fail("%s: the victim has ended", what);
+		xt_need(read(beats[0], &byte, 1) == 1, "read the pipe");
+	}
+	close(fds[1].fd);
 	xt_ok(xt_dies(pid), "%s: dies", what);
 }
 
@@ -287,6 +319,8 @@ static const struct step steps[] = {
 	{ "touch of holes", faults_in_holes, true },
 	{ "write(2) from it", writes, false },
 	{ "fork", forks, false },
+	{ "populate", populates, false },
+	{ "/proc/PID/mem", looks_at_itself, false },
 	{ "all of it by threads", slow_touches, true },
 };
 
@@ -438,17 +472,20 @@ int main(int argc, char **argv)
 		{ "touch", slow_touches, false },
 		{ "touch by threads", slow_touches, true },
 		{ "first touch by threads", first_touches, true },
+		{ "populate", populates, false },
+		{ "/proc/PID/mem", looks_at_itself, false },
 	};
+	const size_t m = sizeof(slow) / sizeof(slow[0]);
 
 	rounds = argc > 1 ? atoi(argv[1]) : 3;
 	xt_start("kill");
 	kill_importers("the exporter waits", lives, false, steps, n);
-	kill_importers("the exporter is stopped", lives, true, slow, 3);
+	kill_importers("the exporter is stopped", lives, true, slow, m);
 	kill_importers("the exporter holds its mmap_lock", forks_always, false,
-		       slow, 3);
+		       slow, m);
 	kill_importers("the exporter drops its memory", drops_always, false,
-		       slow, 3);
-	kill_importers("the exporter pages out", pages_out, false, slow, 3);
+		       slow, m);
+	kill_importers("the exporter pages out", pages_out, false, slow, m);
 	kill_exporters("an exporter that waits is killed", lives);
 	kill_exporters("an exporter that forks is killed", forks_always);
 	kill_exporters("an exporter that drops is killed", drops_always);

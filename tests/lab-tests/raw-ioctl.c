@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -279,6 +280,7 @@ static void other_hands(void)
 static void lingers(void *arg)
 {
 	(void)arg;
+	prctl(PR_SET_PDEATHSIG, 0);
 	xt_put("lingering", "1");
 	xt_await("looked");
 }
@@ -296,14 +298,16 @@ static void leaves_a_child(void *arg)
 
 static void sees_the_end(void)
 {
-	int fd = device();
 	int64_t segid, apid;
-	char *at;
 	pid_t child;
+	char *at;
+	int fd;
 
 	xt_case("exit, with a child that keeps the descriptor");
 	child = xt_spawn(leaves_a_child, NULL);
 	segid = xt_await_num("segid");
+	/* Not before: the children would have this one, too. */
+	fd = device();
 	apid = raw_get(fd, segid);
 	at = raw_attach(fd, apid, SIZE);
 	xt_ok(at && !xt_wrong(at, SIZE, XT_EVEN, 1), "it can be attached");

@@ -73,6 +73,32 @@ static void unmaps(struct xt_import *imp)
 		xt_skip("munmap across two attachments", "neighbours");
 	xt_ok(!munmap(b, HALF) && !munmap(c, SIZE), "munmap of what is left");
 	xt_ok(xt_stat_is("attachments", 0, 5000), "no attachment is left");
+}
+
+static void fills_holes(struct xt_import *imp)
+{
+	char *b, *c;
+
+	/* Another attachment, of the same permit, takes the place of a part. */
+	b = xt_attach(imp->apid, SIZE);
+	munmap(b + HALF, 2 * xt_page);
+	c = xpmem_attach((struct xpmem_addr){ imp->apid, 0 }, 2 * xt_page,
+			 b + HALF);
+	xt_ok(c == b + HALF && all(c, 0, 2 * xt_page),
+	      "attach in the hole of another attachment");
+	xt_ok(!xpmem_detach(b) && none(b, 0, HALF) &&
+		      none(b, HALF + 2 * xt_page, SIZE) &&
+		      all(c, 0, 2 * xt_page),
+	      "detach of that one leaves it alone");
+	b = xpmem_attach((struct xpmem_addr){ imp->apid, 2 * xt_page },
+			 2 * xt_page, c + 2 * xt_page);
+	xt_ok(b == c + 2 * xt_page && all(c, 0, 4 * xt_page),
+	      "attach what follows, right behind it");
+	xt_ok(!xpmem_detach(c) && none(c, 0, 2 * xt_page) &&
+		      !xt_load(b, NULL) && !xt_load(b + xt_page, NULL),
+	      "neighbours do not become one");
+	xt_ok(!xpmem_detach(b + xt_page) && none(b, 0, 2 * xt_page),
+	      "detach of the neighbour");
 	/* A mapping of another kind takes the place of a part. */
 	b = xt_attach(imp->apid, SIZE);
 	c = mmap(b + HALF, xt_page, PROT_READ | PROT_WRITE,
@@ -438,6 +464,7 @@ int main(void)
 {
 	xt_start("vma-ops");
 	simple("munmap of parts", unmaps);
+	simple("other mappings in holes", fills_holes);
 	simple("mprotect", protects);
 	simple("mremap", remaps);
 	advice();
