@@ -24,7 +24,7 @@ XT_FLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Iinclude -Iinclude/uapi \
 	   -Itests/lab-tests -DXT_LAB='"$(CURDIR)/tests/lab/lab"'
 
 # The benchmarks: one program, a file a topic.
-BENCH   := $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(wildcard tests/bench/*.c))
+BENCH_O := $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(wildcard tests/bench/*.c))
 
 .PHONY: all $(PARTS) module demo check bench install clean help
 .DELETE_ON_ERROR:
@@ -58,10 +58,11 @@ $(BUILD)/tests/obj/bench/%.o: tests/bench/%.c tests/bench/bench.h include/xpmem.
 	@echo '  CC  $(@:$(CURDIR)/%=%)'
 	@$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Iinclude -c -o $@ $<
 
-$(BUILD)/tests/bench/bench: $(BENCH) | lib/libxpmem
+$(BUILD)/tests/bench/bench: $(BENCH_O) | lib/libxpmem
 	@mkdir -p $(@D)
 	@echo '  LD  $(@:$(CURDIR)/%=%)'
-	@$(CC) $(CFLAGS) -pthread -o $@ $^ -L$(BUILD)/lib -lxpmem -ldl
+	@$(CC) $(CFLAGS) -pthread -o $@ $^ -L$(BUILD)/lib -lxpmem -ldl \
+		-Wl,-rpath,'$$ORIGIN/../../lib'
 
 # The module for the kernel whose build directory is KDIR. FLAVOUR names the
 # result's directory; without it, the kernel's release does. The sources are
@@ -77,6 +78,12 @@ demo:
 check:
 	@tests/setup
 	@tests/run
+
+# What it measures: tests/bench/bench --list. BENCH_FLAGS: tests/bench/run --help.
+bench:
+	@tests/setup
+	@$(MAKE) -s --no-print-directory lib/libxpmem daemon $(BUILD)/tests/bench/bench
+	@tests/bench/run $(BENCH_FLAGS)
 
 install: all
 	@for d in lib/libxpmem daemon; do \
@@ -96,6 +103,8 @@ help:
 	@echo '                         C=1 mean what they mean to the kernel)'
 	@echo 'make demo                two partitions, one exported page: the main job, shown'
 	@echo 'make check               all tests; sets up what they need'
+	@echo 'make bench               local attachments beside references, in time and in'
+	@echo '                         instructions; BENCH_FLAGS: tests/bench/run --help'
 	@echo 'make install             DESTDIR=, PREFIX= (default $(PREFIX))'
 	@echo 'make clean               removes build/; cached kernels stay (tests/lab/lab kernels)'
 	@echo

@@ -156,6 +156,8 @@ static inline void mapping_set_zap_nested(struct address_space *mapping)
 /* --- new in 6.10 ----------------------------------------------------------- */
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+#define mm_get_unmapped_area(mm, file, addr, len, pgoff, flags) \
+	((mm)->get_unmapped_area(file, addr, len, pgoff, flags))
 #define xpmem_assign_str(dst, src) __assign_str(dst, src)
 #else
 #define xpmem_assign_str(dst, src) __assign_str(dst)

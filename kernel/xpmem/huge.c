@@ -13,27 +13,6 @@
 
 #include "xpmem.h"
 
-/**
- * xpmem_huge_area - where to attach, so that huge pages can be mapped
- * @file:  of the permit
- * @addr:  wish, or 0
- * @len:   bytes
- * @pgoff: page number in the segment
- * @flags: as of mmap(2)
- *
- * As far into a huge page as the exporter's own address is.
- */
-unsigned long xpmem_huge_area(struct file *file, unsigned long addr,
-			      unsigned long len, unsigned long pgoff,
-			      unsigned long flags)
-{
-	const struct xpmem_permit *permit = file->private_data;
-
-	if (permit->segment)
-		pgoff += permit->segment->start >> PAGE_SHIFT;
-	return thp_get_unmapped_area(file, addr, len, pgoff, flags);
-}
-
 /*
  * As map_one() in map.c.  A page table that another thread put there meanwhile
  * is left alone.
@@ -90,6 +69,36 @@ static void map_pud(struct vm_fault *vmf, unsigned long page)
 }
 #endif
 
+/**
+ * xpmem_huge_area - where to attach, so that huge pages can be mapped
+ * @file:  of the permit
+ * @addr:  wish, or 0
+ * @len:   bytes
+ * @pgoff: page number in the segment
+ * @flags: as of mmap(2)
+ *
+ * As far into a huge page as the exporter's own address is.
+ */
+unsigned long xpmem_huge_area(struct file *file, unsigned long addr,
+			      unsigned long len, unsigned long pgoff,
+			      unsigned long flags)
+{
+	const struct xpmem_permit *permit = file->private_data;
+
+	unsigned long at;
+
+	if (permit->segment)
+		pgoff += permit->segment->start >> PAGE_SHIFT;
+	if (XPMEM_HUGE_PUD && !addr && len >= PUD_SIZE) {
+		at = mm_get_unmapped_area(current->mm, file, 0, len + PUD_SIZE,
+					  pgoff, flags);
+		if (!IS_ERR_VALUE(at))
+			return at + (((pgoff << PAGE_SHIFT) - at) &
+				     (PUD_SIZE - 1));
+	}
+	return thp_get_unmapped_area(file, addr, len, pgoff, flags);
+}
+
 /* Does a huge page fit there, in the importer and in the exporter? */
 static bool huge_fits(const struct vm_fault *vmf,
 		      const struct xpmem_segment *seg, unsigned int order,
@@ -123,14 +132,29 @@ static int huge_find(struct xpmem_segment *seg, unsigned long index,
 	return err;
 }
 
+/*
+ * Wait for a new sequence here: ->fault() would do so with a page table in the
+ * place of the huge page.
+ */
+static vm_fault_t huge_wait(struct vm_fault *vmf, struct xpmem_attachment *att)
+{
+	struct xpmem_segment *seg = att->permit->segment;
+	unsigned long addr = vmf->address;
+
+	if (xpmem_fault_unlock(vmf, att))
+		return VM_FAULT_FALLBACK;
+	WRITE_ONCE(seg->seq, mmu_interval_read_begin(&seg->notifier));
+	return xpmem_fault_retry(att, addr, 0);
+}
+
 /**
  * xpmem_fault_huge - a touch where nothing smaller is mapped yet
  * @vmf:   the fault
  * @order: of the huge page that Linux would like
  *
  * Context: a page fault, under the per-VMA lock or the mmap_lock.
- * Return: VM_FAULT_NOPAGE, or VM_FAULT_FALLBACK: ->fault() does it, or finds
- * out why it cannot be done.
+ * Return: VM_FAULT_NOPAGE; VM_FAULT_RETRY, the lock dropped; or
+ * VM_FAULT_FALLBACK: ->fault() does it, or finds out why it cannot be done.
  */
 vm_fault_t xpmem_fault_huge(struct vm_fault *vmf, unsigned int order)
 {
@@ -140,13 +164,14 @@ vm_fault_t xpmem_fault_huge(struct vm_fault *vmf, unsigned int order)
 	vm_fault_t ret = VM_FAULT_FALLBACK;
 	unsigned long index, page, seq;
 
-	if (!seg || READ_ONCE(att->permit->dead) ||
+	if (!seg || READ_ONCE(att->permit->dead) || READ_ONCE(seg->dead) ||
 	    READ_ONCE(att->failed.task) == current ||
 	    !huge_fits(vmf, seg, order, &index))
 		return VM_FAULT_FALLBACK;
 	seq = READ_ONCE(seg->seq);
-	if (mmu_interval_check_retry(&seg->notifier, seq) ||
-	    huge_find(seg, index, order, write, &page) ||
+	if (mmu_interval_check_retry(&seg->notifier, seq))
+		return huge_wait(vmf, att);
+	if (huge_find(seg, index, order, write, &page) ||
 	    xpmem_mapped_reserve(seg, index, index + (1ul << order) - 1))
 		return VM_FAULT_FALLBACK;
 	mutex_lock(&att->tables);

@@ -213,23 +213,22 @@ int xpmem_lookup_huge(struct xpmem_segment *seg, unsigned long index,
 {
 	unsigned long addr = seg->start + (index << PAGE_SHIFT);
 	struct vm_area_struct *vma = vma_lookup(seg->mm, addr);
+	pmd_t *pmdp = NULL;
 	pud_t *pudp;
-	pmd_t *pmdp;
 
 	mmap_assert_locked(seg->mm);
 	*page = 0;
 	if (vma_check(vma, write) || addr + (PAGE_SIZE << order) > vma->vm_end)
 		return -EAGAIN;
 	rcu_read_lock();
-	if (order == PMD_ORDER) {
+	if (order == PMD_ORDER)
 		pmdp = walk_to_pmd(seg->mm, addr);
-		if (pmdp)
-			*page = look_at_pmd(pmdp_get_lockless(pmdp), write);
-	} else {
-		pudp = walk_to_pud(seg->mm, addr);
-		if (pudp)
-			*page = look_at_pud(READ_ONCE(*pudp), write);
-	}
+	pudp = walk_to_pud(seg->mm, addr);
+	if (pmdp)
+		*page = look_at_pmd(pmdp_get_lockless(pmdp), write);
+	else if (pudp)
+		fill(look_at_pud(READ_ONCE(*pudp), write),
+		     (addr & ~PUD_MASK) >> PAGE_SHIFT, 1, page);
 	rcu_read_unlock();
 	if (!(*page & XPMEM_PAGE_VALID) ||
 	    (write && !(*page & XPMEM_PAGE_WRITE)))

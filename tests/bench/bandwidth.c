@@ -12,22 +12,54 @@
 #include <sys/uio.h>
 
 static const struct measure measures[] = {
-	{ "load/own", "load through an attachment", "own memory", "KiB",
-	  { 0, 0 }, 0 },
-	{ "load/shared", "load through an attachment", "MAP_SHARED", "KiB",
-	  { 0, 0 }, 0 },
-	{ "store/own", "store through an attachment", "own memory", "KiB",
-	  { 0, 0 }, 0 },
-	{ "store/shared", "store through an attachment", "MAP_SHARED", "KiB",
-	  { 0, 0 }, 0 },
-	{ "copy/warm", "memcpy from an attachment", "process_vm_readv", "KiB",
-	  { 0, 0 }, 0 },
-	{ "copy/warm-2m", "memcpy from an attachment, 2 MiB pages",
-	  "process_vm_readv", "KiB", { 0, 0 }, 0 },
-	{ "copy/first-64k", "attach, memcpy 64 KiB, detach",
-	  "process_vm_readv", "KiB", { 0, 0 }, 0 },
-	{ "copy/first-4m", "attach, memcpy 4 MiB, detach", "process_vm_readv",
-	  "KiB", { 0, 0 }, 0 },
+	{ "load/own",
+	  "load through an attachment",
+	  "own memory",
+	  "KiB",
+	  { 0, 0 },
+	  0 },
+	{ "load/shared",
+	  "load through an attachment",
+	  "MAP_SHARED",
+	  "KiB",
+	  { 0, 0 },
+	  0 },
+	{ "store/own",
+	  "store through an attachment",
+	  "own memory",
+	  "KiB",
+	  { 0, 0 },
+	  0 },
+	{ "store/shared",
+	  "store through an attachment",
+	  "MAP_SHARED",
+	  "KiB",
+	  { 0, 0 },
+	  0 },
+	{ "copy/warm",
+	  "memcpy from an attachment",
+	  "process_vm_readv",
+	  "KiB",
+	  { 0, 0 },
+	  0 },
+	{ "copy/warm-2m",
+	  "memcpy from an attachment, 2 MiB pages",
+	  "process_vm_readv",
+	  "KiB",
+	  { 0, 0 },
+	  0 },
+	{ "copy/first-64k",
+	  "attach, memcpy 64 KiB, detach",
+	  "process_vm_readv",
+	  "KiB",
+	  { 0, 0 },
+	  0 },
+	{ "copy/first-4m",
+	  "attach, memcpy 4 MiB, detach",
+	  "process_vm_readv",
+	  "KiB",
+	  { 0, 0 },
+	  0 },
 };
 
 struct context {
@@ -64,11 +96,11 @@ static double store(void *at, size_t size)
 	return (double)(now() - start) / (size / KIB);
 }
 
-#define PROBE(name, verb, where)                              \
-	static double name(void *arg)                         \
-	{                                                     \
-		struct context *context = arg;                \
-		return verb(context->where, context->size);   \
+#define PROBE(name, verb, where)                            \
+	static double name(void *arg)                       \
+	{                                                   \
+		struct context *context = arg;              \
+		return verb(context->where, context->size); \
 	}
 
 PROBE(load_attached, load, attached)

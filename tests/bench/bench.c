@@ -26,17 +26,18 @@ static void usage(FILE *to)
 	fputs("usage: bench [options]\n"
 	      "Measures the XPMEM module that is loaded, beside references.\n"
 	      "\n"
-	      "  --only NAME       one topic, or measures whose names begin so;\n"
+	      "  --only NAME       one a topic, or measures whose names begin so;\n"
 	      "                    several separated by commas\n"
 	      "  --list            topics and measures, then exit\n"
-	      "  --repeat N        samples of each (15)\n"
+	      "  --repeat N        samples of each (15); more of what takes under 1 s\n"
 	      "  --size MIB        memory that is touched, a multiple of 4 (32)\n"
 	      "  --instructions    the clock counts instructions (lab run --icount)\n"
 	      "  --json FILE       one object for each measure; - prints them\n"
 	      "  --help            this text\n"
 	      "\n"
 	      "A ratio is figure / reference: less is better. It is the median of\n"
-	      "the ratios of samples taken side by side; [a..b] holds half of them.\n"
+	      "the ratios of samples taken side by side; [a..b] holds half of them;\n"
+	      "minima is the ratio of the best samples of each.\n"
 	      "Exit status: 0 measured, 1 something failed, 2 wrong arguments. A\n"
 	      "budget that is exceeded is not a failure, nor what is not there.\n",
 	      to);
@@ -73,8 +74,8 @@ static void parse(int argc, char **argv)
 		else if (c == 'l')
 			options.list = true;
 		else if (c == 'r')
-			options.repeat = number("--repeat", optarg, 1,
-						MAX_SAMPLES);
+			options.repeat =
+				number("--repeat", optarg, 1, MAX_SAMPLES);
 		else if (c == 's')
 			options.size = number("--size", optarg, 4, 512) * MIB;
 		else if (c == 'i')

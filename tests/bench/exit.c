@@ -7,6 +7,7 @@
 #include "bench.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,12 +20,30 @@
 #define MANY 10000
 
 static const struct measure measures[] = {
-	{ "exit/10000", "exit with 10,000 attachments",
-	  "exit with 10,000 MAP_SHARED mappings", "mapping", { 2, 2 }, 0 },
-	{ "exit/touched", "exit with one attachment, all touched",
-	  "exit with one MAP_SHARED mapping", "page", { 0, 0 }, 0 },
-	{ "release/10000", "xpmem_release of 10,000 attachments",
-	  "munmap of 10,000 MAP_SHARED mappings", "mapping", { 0, 0 }, 0 },
+	{ "exit/10000",
+	  "exit with 10,000 attachments",
+	  "exit with 10,000 MAP_SHARED mappings",
+	  "mapping",
+	  { 2, 2 },
+	  0 },
+	{ "exit/10000-workers",
+	  "the same until the CPU has nothing to do",
+	  "the same",
+	  "mapping",
+	  { 2, 2 },
+	  0 },
+	{ "exit/touched",
+	  "exit with one attachment, all touched",
+	  "exit with one MAP_SHARED mapping",
+	  "page",
+	  { 0, 0 },
+	  0 },
+	{ "release/10000",
+	  "xpmem_release of 10,000 attachments",
+	  "munmap of 10,000 MAP_SHARED mappings",
+	  "mapping",
+	  { 0, 0 },
+	  0 },
 };
 
 struct context {
@@ -32,6 +51,7 @@ struct context {
 	int file;
 	bool many; /* every second page, a mapping each; or one of all */
 	bool release; /* before exit, and only that is measured */
+	bool workers; /* include what the kernel leaves to its workers */
 	void *at[MANY];
 	xpmem_apid_t apid;
 };
@@ -96,6 +116,19 @@ static void child(struct context *c, bool xpmem, int fd)
 	_exit(1);
 }
 
+/* As the least important process, run when all others have nothing to do. */
+static void await_workers(void)
+{
+	static const struct sched_param zero;
+
+	need(!sched_setscheduler(0, SCHED_IDLE, &zero), "SCHED_IDLE: %s",
+	     strerror(errno));
+	for (int i = 0; i < 10; i++)
+		sched_yield();
+	need(!sched_setscheduler(0, SCHED_OTHER, &zero), "SCHED_OTHER: %s",
+	     strerror(errno));
+}
+
 static double end_of_child(struct context *c, bool xpmem)
 {
 	int ends[2], status;
@@ -118,6 +151,8 @@ static double end_of_child(struct context *c, bool xpmem)
 	need(write(ends[0], &took, sizeof(took)) == sizeof(took) &&
 		     waitpid(pid, &status, 0) == pid && !status,
 	     "the child that maps ended badly");
+	if (c->workers)
+		await_workers();
 	if (!c->release)
 		took = now() - start;
 	close(ends[0]);
@@ -134,8 +169,11 @@ static double with_mappings(void *context)
 	return end_of_child(context, false);
 }
 
-static void one(const char *measure, bool many, bool release)
+enum how { EXIT_MANY, EXIT_MANY_WORKERS, EXIT_TOUCHED, RELEASE_MANY };
+
+static void one(const char *measure, enum how how)
 {
+	bool many = how != EXIT_TOUCHED;
 	size_t size = many ? 2 * MANY * page_size : options.size;
 	struct context *context;
 	struct peer peer, sharer;
@@ -146,7 +184,8 @@ static void one(const char *measure, bool many, bool release)
 	need(context, "memory for %d addresses", MANY);
 	context->file = memory_file(size);
 	context->many = many;
-	context->release = release;
+	context->release = how == RELEASE_MANY;
+	context->workers = how == EXIT_MANY_WORKERS;
 	peer = peer_start();
 	sharer = peer_start();
 	peer_export(&sharer, SHARED_FILE, size, context->file);
@@ -160,12 +199,20 @@ static void one(const char *measure, bool many, bool release)
 
 static void run(void)
 {
-	one("exit/10000", true, false);
-	one("exit/touched", false, false);
-	one("release/10000", true, true);
+	one("exit/10000", EXIT_MANY);
+	if (cpus() == 1)
+		one("exit/10000-workers", EXIT_MANY_WORKERS);
+	else
+		absent("exit/10000-workers",
+		       "needs one CPU, which the workers share");
+	one("exit/touched", EXIT_TOUCHED);
+	one("release/10000", RELEASE_MANY);
 }
 
 const struct topic exit_topic = {
-	"exit", "exit and release with many attachments",
-	TOPIC_MEASURES(measures), run, false,
+	"exit",
+	"exit and release with many attachments",
+	TOPIC_MEASURES(measures),
+	run,
+	false,
 };

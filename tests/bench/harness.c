@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #define WARMUPS 2
+#define ENOUGH 1000000000ULL /* what takes less, is sampled more often */
 
 size_t page_size;
 
@@ -27,15 +28,17 @@ static struct row *rows;
 static size_t row_count;
 static const struct topic *running;
 
-/* Does @name begin with one of the comma-separated words of --only? */
-static bool asked_for(const char *name)
+/* --only: comma-separated topics, and beginnings of names of measures. */
+static bool asked_for(const struct topic *topic, const char *name)
 {
 	const char *word = options.only;
 
 	while (word && *word) {
 		size_t len = strcspn(word, ",");
 
-		if (len && !strncmp(name, word, len))
+		if (len && (!strncmp(name, word, len) ||
+			    (strlen(topic->name) == len &&
+			     !strncmp(topic->name, word, len))))
 			return true;
 		word += len + (word[len] == ',');
 	}
@@ -55,7 +58,7 @@ size_t rows_create(const struct topic *const *topics, size_t count,
 		err(1, "memory for the samples");
 	for (size_t i = 0; i < count; i++)
 		for (size_t k = 0; k < topics[i]->count; k++)
-			if (asked_for(topics[i]->measures[k].name)) {
+			if (asked_for(topics[i], topics[i]->measures[k].name)) {
 				rows[row_count].topic = topics[i];
 				rows[row_count++].measure =
 					&topics[i]->measures[k];
@@ -88,11 +91,22 @@ void sample(const char *measure, double figure, double reference)
 	row->state = ROW_MEASURED;
 }
 
+/* On a busy machine short probes are hit as often as long ones, but harder. */
+static bool enough(int samples, uint64_t since)
+{
+	if (samples < options.repeat)
+		return false;
+	return options.clock == CLOCK_INSTR || samples >= MAX_SAMPLES ||
+	       now() - since >= ENOUGH;
+}
+
 void compare(const char *measure, probe figure, probe reference, void *context)
 {
+	uint64_t start = now();
+
 	if (!wanted(measure))
 		return;
-	for (int i = -WARMUPS; i < options.repeat; i++) {
+	for (int i = -WARMUPS; !enough(i, start); i++) {
 		double f = 0, r = 0;
 
 		/* Neither always comes second, with the caches of the first. */

@@ -66,8 +66,8 @@ static void serve_export(const struct request *request)
 	mine.huge = huge_bytes(memory);
 	if (mine.kind == SHARED_FILE)
 		return;
-	mine.segid = xpmem_make(memory, mine.size, XPMEM_PERMIT_MODE,
-				(void *)0600);
+	mine.segid =
+		xpmem_make(memory, mine.size, XPMEM_PERMIT_MODE, (void *)0600);
 	need(mine.segid != -1, "xpmem_make: %s", strerror(errno));
 }
 

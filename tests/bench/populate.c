@@ -7,22 +7,33 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
 
 static const struct measure measures[] = {
-	{ "populate/attach-4k", "attach and map all, 4 KiB pages",
-	  "mmap MAP_SHARED|MAP_POPULATE", "page", { 0, 0 }, 0 },
-	{ "populate/attach-2m", "attach and map all, 2 MiB pages",
-	  "mmap MAP_SHARED|MAP_POPULATE", "4 KiB", { 0, 0 }, 0 },
-	{ "populate/madvise-4k", "MADV_POPULATE_WRITE of an attachment",
-	  "of MAP_SHARED", "page", { 0, 0 }, 0 },
+	{ "populate/attach-4k",
+	  "attach and map all, 4 KiB pages",
+	  "mmap MAP_SHARED|MAP_POPULATE",
+	  "page",
+	  { 0, 0 },
+	  0 },
+	{ "populate/attach-2m",
+	  "attach and map all, 2 MiB pages",
+	  "mmap MAP_SHARED|MAP_POPULATE",
+	  "4 KiB",
+	  { 0, 0 },
+	  0 },
+	{ "populate/madvise-4k",
+	  "MADV_POPULATE_WRITE of an attachment",
+	  "of MAP_SHARED",
+	  "page",
+	  { 0, 0 },
+	  0 },
 };
 
 struct context {
@@ -52,22 +63,15 @@ static void *attach_all(const struct context *context)
 	return fn(addr, context->size, NULL, flags);
 }
 
-/* Pages that the page table shows, by /proc/self/pagemap's present bit. */
-static size_t mapped(const void *at, size_t size)
+/* Faults that touching everything still costs. */
+static long faults_left(void *at, size_t size)
 {
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	uint64_t entry;
-	size_t found = 0;
+	struct rusage before, after;
 
-	need(fd >= 0, "open pagemap: %s", strerror(errno));
-	for (size_t i = 0; i < size / page_size; i++)
-		if (pread(fd, &entry, sizeof(entry),
-			  ((uintptr_t)at / page_size + i) * sizeof(entry)) ==
-			    sizeof(entry) &&
-		    entry >> 63)
-			found++;
-	close(fd);
-	return found;
+	getrusage(RUSAGE_SELF, &before);
+	touch_write(at, size);
+	getrusage(RUSAGE_SELF, &after);
+	return after.ru_minflt - before.ru_minflt;
 }
 
 static double populate_attachment(void *arg)
@@ -126,18 +130,20 @@ static double advise_shared(void *arg)
 
 static void at_attach(const char *measure, struct context *context)
 {
-	void *at = attach_all(context);
-	size_t found;
+	void *at;
+	long left;
 
+	if (!wanted(measure))
+		return;
+	at = attach_all(context);
 	if (at == (void *)-1) {
 		absent(measure, "xpmem_attach_flags: %s", strerror(errno));
 		return;
 	}
-	found = mapped(at, context->size);
+	left = faults_left(at, context->size);
 	detach(at);
-	if (found < context->size / page_size)
-		absent(measure, "attach mapped %zu of %zu pages", found,
-		       context->size / page_size);
+	if (left)
+		absent(measure, "%ld faults are left after it", left);
 	else
 		compare(measure, populate_attachment, populate_shared, context);
 }
@@ -146,10 +152,13 @@ static void by_madvise(const char *measure, struct context *context)
 {
 	void *at = attach(context->apid, 0, context->size);
 	int error = madvise(at, context->size, MADV_POPULATE_WRITE) ? errno : 0;
+	long left = error ? 0 : faults_left(at, context->size);
 
 	detach(at);
 	if (error)
 		absent(measure, "madvise: %s", strerror(error));
+	else if (left)
+		absent(measure, "%ld faults are left after it", left);
 	else
 		compare(measure, advise_attachment, advise_shared, context);
 }
@@ -178,6 +187,9 @@ static void run(void)
 }
 
 const struct topic populate_topic = {
-	"populate", "mapping before the first touch", TOPIC_MEASURES(measures),
-	run, false,
+	"populate",
+	"mapping before the first touch",
+	TOPIC_MEASURES(measures),
+	run,
+	false,
 };

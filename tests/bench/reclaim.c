@@ -18,20 +18,35 @@
 #define GROUPS "/sys/fs/cgroup"
 
 static const struct measure measures[] = {
-	{ "reclaim/time-4k", "reclaim 64 MiB, attached, 4 KiB pages",
-	  "without attachment", "page", { 1.2, 0 }, 0 },
-	{ "reclaim/freed-4k", "frames freed of 64 MiB, attached",
-	  "without attachment", "%", { 0, 0 }, 99 },
-	{ "reclaim/time-2m", "reclaim 64 MiB, attached, 2 MiB pages",
-	  "without attachment", "4 KiB", { 1.2, 0 }, 0 },
-	{ "reclaim/freed-2m", "frames freed of 64 MiB, attached",
-	  "without attachment", "%", { 0, 0 }, 99 },
+	{ "reclaim/time-4k",
+	  "reclaim 64 MiB, attached, 4 KiB pages",
+	  "without attachment",
+	  "page",
+	  { 1.2, 0 },
+	  0 },
+	{ "reclaim/freed-4k",
+	  "frames freed of 64 MiB, attached",
+	  "without attachment",
+	  "%",
+	  { 0, 0 },
+	  99 },
+	{ "reclaim/time-2m",
+	  "reclaim 64 MiB, attached, 2 MiB pages",
+	  "without attachment",
+	  "4 KiB",
+	  { 1.2, 0 },
+	  0 },
+	{ "reclaim/freed-2m",
+	  "frames freed of 64 MiB, attached",
+	  "without attachment",
+	  "%",
+	  { 0, 0 },
+	  99 },
 };
 
 static char group[64];
 
-static int write_file(const char *directory, const char *name,
-		      const char *text)
+static int write_file(const char *directory, const char *name, const char *text)
 {
 	char path[128];
 	int fd, error = 0;

@@ -67,15 +67,25 @@ static const char *unit(const struct row *row)
 /* Three digits, or whole numbers. */
 static const char *number(double value, char *text, size_t size)
 {
-	snprintf(text, size, "%.*f", value >= 100 ? 0 : value >= 10 ? 1 : 2,
+	snprintf(text, size, "%.*f",
+		 value >= 100 ? 0 :
+		 value >= 10  ? 1 :
+				2,
 		 value);
 	return text;
+}
+
+static double ratio_of_minima(const struct row *row)
+{
+	return spread_of(row->figure, row->samples).min /
+	       spread_of(row->reference, row->samples).min;
 }
 
 static void print_row(const struct row *row)
 {
 	const struct measure *m = row->measure;
-	char figure[24], reference[24] = "", budget[24] = "", ratio[40] = "";
+	char figure[24], reference[24] = "", budget[24] = "", ratio[40] = "",
+			 minima[16] = "";
 	double most = budget_of(row);
 
 	number(spread_of(row->figure, row->samples).median, figure,
@@ -87,19 +97,21 @@ static void print_row(const struct row *row)
 		       reference, sizeof(reference));
 		snprintf(ratio, sizeof(ratio), "%.3f [%.3f..%.3f]", r.median,
 			 r.low, r.high);
+		snprintf(minima, sizeof(minima), "%.3f", ratio_of_minima(row));
 	}
 	if (m->least)
 		snprintf(budget, sizeof(budget), ">= %g", m->least);
 	else if (most)
 		snprintf(budget, sizeof(budget), "<= %g", most);
-	printf("%-26s %11s %11s  %-11s %-21s %-8s %-6s %s\n", m->name, figure,
-	       reference, unit(row), ratio, budget, verdict(row), row->note);
+	printf("%-26s %11s %11s  %-13s %-21s %7s %-8s %-6s %s\n", m->name,
+	       figure, reference, unit(row), ratio, minima, budget,
+	       verdict(row), row->note);
 }
 
 void print_table(const struct row *rows, size_t count)
 {
-	printf("\n%-26s %11s %11s  %-11s %-21s %-8s\n", "measure", "figure",
-	       "reference", "unit", "ratio [half of them]", "budget");
+	printf("\n%-26s %11s %11s  %-13s %-21s %7s %-8s\n", "measure", "figure",
+	       "reference", "unit", "ratio [half of them]", "minima", "budget");
 	for (size_t i = 0; i < count; i++) {
 		if (rows[i].state == ROW_MEASURED)
 			print_row(&rows[i]);
@@ -152,15 +164,16 @@ static void json_row(FILE *to, const struct row *row, const char *kernel)
 		fprintf(to, ",\"budget\":%g", budget_of(row));
 	fprintf(to, ",\"samples\":%d", row->samples);
 	if (row->state == ROW_MEASURED) {
-		json_spread(to, "figure",
-			    spread_of(row->figure, row->samples));
+		json_spread(to, "figure", spread_of(row->figure, row->samples));
 		if (m->reference) {
 			json_spread(to, "reference",
 				    spread_of(row->reference, row->samples));
 			json_spread(to, "ratio", ratio_of(row));
+			fprintf(to, ",\"ratio_of_minima\":%.6g",
+				ratio_of_minima(row));
 		}
 	}
-	fprintf(to, "}\n");
+	fprintf(to, "}");
 }
 
 void write_json(const struct row *rows, size_t count)
@@ -172,8 +185,12 @@ void write_json(const struct row *rows, size_t count)
 	if (!to)
 		err(1, "--json %s", options.json);
 	uname(&name);
-	for (size_t i = 0; i < count; i++)
+	fputs(print ? "" : "[\n", to);
+	for (size_t i = 0; i < count; i++) {
 		json_row(to, &rows[i], name.release);
+		fputs(print || i + 1 == count ? "\n" : ",\n", to);
+	}
+	fputs(print ? "" : "]\n", to);
 	if (fflush(to) || ferror(to))
 		err(1, "--json %s", options.json);
 	if (!print)

@@ -8,16 +8,36 @@
 #include "bench.h"
 
 static const struct measure measures[] = {
-	{ "touch/4k/write", "attached 4 KiB pages, write", "MAP_SHARED, write",
-	  "page", { 0.5, 0.3 }, 0 },
-	{ "touch/4k/read", "attached 4 KiB pages, read", "MAP_SHARED, read",
-	  "page", { 0.5, 0.3 }, 0 },
-	{ "touch/4k/write-after-read", "written after all were read",
-	  "MAP_SHARED, the same", "page", { 0, 0 }, 0 },
-	{ "touch/2m/write", "attached 2 MiB pages, write",
-	  "MAP_SHARED, 4 KiB pages, write", "4 KiB", { 0.35, 0.06 }, 0 },
-	{ "touch/2m/read", "attached 2 MiB pages, read",
-	  "MAP_SHARED, 4 KiB pages, read", "4 KiB", { 0.35, 0.06 }, 0 },
+	{ "touch/4k/write",
+	  "attached 4 KiB pages, write",
+	  "MAP_SHARED, write",
+	  "page",
+	  { 0.5, 0.3 },
+	  0 },
+	{ "touch/4k/read",
+	  "attached 4 KiB pages, read",
+	  "MAP_SHARED, read",
+	  "page",
+	  { 0.5, 0.3 },
+	  0 },
+	{ "touch/4k/write-after-read",
+	  "written after all were read",
+	  "MAP_SHARED, the same",
+	  "page",
+	  { 0, 0 },
+	  0 },
+	{ "touch/2m/write",
+	  "attached 2 MiB pages, write",
+	  "MAP_SHARED, 4 KiB pages, write",
+	  "4 KiB",
+	  { 0.35, 0.06 },
+	  0 },
+	{ "touch/2m/read",
+	  "attached 2 MiB pages, read",
+	  "MAP_SHARED, 4 KiB pages, read",
+	  "4 KiB",
+	  { 0.35, 0.06 },
+	  0 },
 };
 
 enum access { WRITE, READ, UPGRADE };
@@ -89,7 +109,8 @@ static void run(void)
 	one("touch/4k/write", &context, WRITE);
 	one("touch/4k/read", &context, READ);
 	one("touch/4k/write-after-read", &context, UPGRADE);
-	need(peer_sum(&small) == fill_sum(size), "the exporter's bytes are wrong");
+	need(peer_sum(&small) == fill_sum(size),
+	     "the exporter's bytes are wrong");
 
 	exported = peer_export(&huge, HUGE_PAGES, size, -1);
 	context.apid = permit(&exported);
@@ -108,6 +129,9 @@ static void run(void)
 }
 
 const struct topic touch_topic = {
-	"touch", "first touch of resident memory", TOPIC_MEASURES(measures),
-	run, false,
+	"touch",
+	"first touch of resident memory",
+	TOPIC_MEASURES(measures),
+	run,
+	false,
 };

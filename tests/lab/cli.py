@@ -45,8 +45,12 @@ def parser():
     run.add_argument("--kernel", choices=FLAVOURS, default="rmap", help="flavour (rmap)")
     run.add_argument("--fabric", choices=("window", "stream"), default="window")
     run.add_argument("--mem", type=int, default=1024, metavar="MB",
-                     help="memory of each, a power of two (1024)")
+                     help="memory of each, a power of two up to 2048, or to 8192 of a "
+                     "single one, which then has a huge page of 1 GiB (1024)")
     run.add_argument("--cpus", type=int, default=2, metavar="N", help="of each (2)")
+    run.add_argument("--icount", action="store_true",
+                     help="emulate, and let the clock advance 1 ns an instruction: time then "
+                          "counts instructions (needs --nodes 1 --cpus 1)")
     run.add_argument("--on", type=int, metavar="ID", help="only this partition runs the command")
     run.add_argument("--timeout", type=float, default=300, metavar="S",
                      help="for the command (300)")

@@ -36,6 +36,7 @@ class Config:
     def __init__(self, args, command):
         self.nodes, self.flavour, self.fabric = args.nodes, args.kernel, args.fabric
         self.mem, self.cpus, self.timeout = args.mem, args.cpus, args.timeout
+        self.icount = args.icount
         self.on, self.module, self.netem = args.on, args.module, netem(args.net)
         self.command = command
         self.cwd = os.getcwd()
@@ -53,11 +54,15 @@ class Config:
             raise UsageError(f"--nodes: 1 to {MAX_NODES}, not {self.nodes}")
         if self.fabric != "window":
             raise UsageError(f"--fabric {self.fabric}: not built yet, only window")
-        if self.mem < 128 or self.mem > 2048 or self.mem & (self.mem - 1):
+        most = 2048 if self.nodes > 1 else 8192
+        if self.mem < 128 or self.mem > most or self.mem & (self.mem - 1):
             raise UsageError("--mem: a window is a PCI BAR below the PCI hole: "
-                             f"a power of two from 128 to 2048, not {self.mem}")
+                             f"a power of two from 128 to {most}, not {self.mem}")
         if not 1 <= self.cpus <= 16:
             raise UsageError(f"--cpus: 1 to 16, not {self.cpus}")
+        if self.icount and (self.cpus, self.nodes) != (1, 1):
+            raise UsageError("--icount: instructions of one CPU are counted, and partitions' "
+                             "clocks would run apart: needs --nodes 1 --cpus 1")
         if self.timeout <= 0:
             raise UsageError(f"--timeout: more than 0, not {self.timeout:g}")
         if self.on is not None and not 1 <= self.on <= self.nodes:
@@ -83,6 +88,9 @@ class Config:
                  "rcupdate.rcu_cpu_stall_timeout=120", f"LAB_ID={ident}",
                  f'LAB_DIR="{self.directory}"', f'LAB_INIT="{LAB}/guest-init"',
                  f'LAB_TMP="{" ".join(self.below_tmp())}"']
+        if self.mem >= 8192:
+            # memory is in pieces by the time that anybody could ask for it
+            words += ["hugepagesz=1G", "hugepages=1"]
         if self.flavour == "debug":
             # with kmemleak ACPI's interrupt routing times out when emulated; MSI-X suffices
             words += ["acpi=noirq", "sysctl.kernel.hung_task_timeout_secs=120"]

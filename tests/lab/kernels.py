@@ -14,6 +14,10 @@ BUILDER = os.path.join(LAB, "kernel-build")
 FETCHER = os.path.join(LAB, "debian-kernel")
 PROBE_DEADLINE = 15
 TCG = ["-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm"]
+# The guest's clock advances 1 ns an instruction, and with the host's while it is
+# idle: with sleep=off it would run from timer to timer, past every time-out, while
+# the host reads a file.
+ICOUNT = ["-accel", "tcg,thread=single", "-icount", "shift=0", "-cpu", "max,-erms,-fsrm"]
 # These patch their code while they run (static keys, ftrace); emulated by several
 # threads, a CPU may still meet the breakpoint after the others are done with it.
 TCG_PATCHING = ["-accel", "tcg,thread=single", "-cpu", "max,-erms,-fsrm"]
@@ -105,11 +109,13 @@ def emulator(kdir):
     return TCG_PATCHING if build_directory(kdir) != kdir else TCG
 
 
-def accelerator(kdir):
+def accelerator(kdir, icount=False):
     """QEMU's options for the accelerator that boots this kernel on this host.
 
     /dev/kvm can exist and hang the guest, so a boot decides; the verdict
     holds until the host reboots."""
+    if icount:
+        return ICOUNT
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return emulator(kdir)
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:

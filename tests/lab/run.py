@@ -61,7 +61,7 @@ class Run:
         config = self.config
         packages.ensure(packages.RUN)
         config.kdir = kernels.kernel(config.flavour)
-        config.accelerator = kernels.accelerator(config.kdir)
+        config.accelerator = kernels.accelerator(config.kdir, config.icount)
         config.find_module(kernels.module)
         config.directory = rundir.create()
         config.share = os.path.join(config.directory, "share")
