@@ -106,7 +106,7 @@ static struct xpmem_fetch *fetch_open(struct xpmem_import *imp,
 	up_read(&imp->lock);
 	if (!lost)
 		return fetch;
-	kfree(message);
+	kvfree(message);
 	fetch_put(fetch);
 	return ERR_PTR(-EHOSTUNREACH);
 }

@@ -90,8 +90,8 @@ unsigned long xpmem_huge_area(struct file *file, unsigned long addr,
 	if (permit->segment)
 		pgoff += permit->segment->start >> PAGE_SHIFT;
 	if (XPMEM_HUGE_PUD && !addr && len >= PUD_SIZE) {
-		at = mm_get_unmapped_area(current->mm, file, 0, len + PUD_SIZE,
-					  pgoff, flags);
+		at = xpmem_unmapped_area(file, 0, len + PUD_SIZE, pgoff,
+					 flags);
 		if (!IS_ERR_VALUE(at))
 			return at + (((pgoff << PAGE_SHIFT) - at) &
 				     (PUD_SIZE - 1));

@@ -208,7 +208,7 @@ void xpmem_import_idle(struct xpmem_import *imp)
 	down_write(&imp->lock);
 	if (atomic_read(&imp->nr_attachments)) {
 		up_write(&imp->lock);
-		kfree(message);
+		kvfree(message);
 		return;
 	}
 	import_drop_locked(imp, -ECANCELED);

@@ -54,9 +54,10 @@ struct xpmem_message *xpmem_message_alloc(u16 type, u32 length, gfp_t gfp)
 {
 	struct xpmem_message *message;
 
-	message = kzalloc(sizeof(*message) + sizeof(struct xpmem_wire_header) +
-				  length,
-			  gfp);
+	/* A grant of many runs: too much to insist on in one piece. */
+	message = kvzalloc(sizeof(*message) + sizeof(struct xpmem_wire_header) +
+				   length,
+			   gfp);
 	if (message) {
 		xpmem_message_init(message, (void *)(message + 1), type,
 				   length);
@@ -88,7 +89,7 @@ void xpmem_message_trim(struct xpmem_message *message, u32 length)
 static void message_drop(struct xpmem_message *message)
 {
 	if (message->owned)
-		kfree(message);
+		kvfree(message);
 }
 
 /**
@@ -199,7 +200,7 @@ static void socket_tx(struct work_struct *work)
 		err = message_write(session, message);
 		/* Ours no more: its owner may fill it again. */
 		if (owned)
-			kfree(message);
+			kvfree(message);
 		else /* pairs with the branch on ->queued before it is filled */
 			smp_store_release(&message->queued, false);
 	}
