@@ -4,7 +4,7 @@
  * it by themselves, because PFN mappings have none.
  *
  * Before: vma.c.  Next: lookup.c, fetch.c.  Invariant: the importer's mmap_lock
- * is held throughout, so the exporter's is only tried.
+ * is held throughout, so the exporter's is only tried, and waits are bounded.
  */
 #include <linux/highmem.h>
 #include <linux/mm.h>
@@ -12,12 +12,9 @@
 
 #include "xpmem.h"
 
-/* How often an exporter's lock is tried, or a page that keeps changing... */
-#define ACCESS_ATTEMPTS 200
-/* ... with so long between. */
-#define ACCESS_PAUSE_MS 5
-/* How long a debugger waits for another partition's page. */
+/* How long a debugger waits for a page in all, and between two attempts. */
 #define ACCESS_WAIT (5 * HZ)
+#define ACCESS_PAUSE_MS 2
 
 struct access {
 	unsigned long index; /* page number in the segment */
@@ -50,9 +47,7 @@ static int local_find(struct xpmem_segment *seg, const struct access *a,
 	if (mmap_read_trylock(seg->mm)) {
 		err = xpmem_lookup(seg, &span, 1, a->write);
 		if (err == -EAGAIN)
-			err = xpmem_lookup_fault_in(
-				seg->mm, seg->start + (a->index << PAGE_SHIFT),
-				a->write ? FAULT_FLAG_WRITE : 0) ?:
+			err = xpmem_lookup_fault_in(seg->mm, seg->start + (a->index << PAGE_SHIFT), FAULT_FLAG_RETRY_NOWAIT | (a->write ? FAULT_FLAG_WRITE : 0)) ?:
 				      -EAGAIN;
 		mmap_read_unlock(seg->mm);
 	}
@@ -96,15 +91,16 @@ static int access_remote(struct xpmem_import *imp, const struct access *a)
 		err = -EHOSTUNREACH;
 	} else if ((page & XPMEM_PAGE_VALID) &&
 		   (!a->write || (page & XPMEM_PAGE_WRITE))) {
-		copy(a, window->map + (((page >> XPMEM_PAGE_SHIFT) -
-					window->pfn) << PAGE_SHIFT));
+		copy(a,
+		     window->map + (((page >> XPMEM_PAGE_SHIFT) - window->pfn)
+				    << PAGE_SHIFT));
 		err = 0;
 	}
 	up_read(&imp->lock);
 	if (err != -EAGAIN)
 		return err;
-	return xpmem_fetch_wait(imp, a->index, 1, a->index, a->write,
-				ACCESS_WAIT) ?: -EAGAIN;
+	return xpmem_fetch_wait(imp, a->index, 1, a->index, a->write, ACCESS_WAIT) ?:
+		       -EAGAIN;
 }
 
 /**
@@ -115,8 +111,9 @@ static int access_remote(struct xpmem_import *imp, const struct access *a)
  * @len:   bytes; may be more than one page, of which the first is done
  * @write: the other way round
  *
- * Context: the importer's mmap_lock is held for reading.  Sleeps: for the
- * exporter's I/O; for its lock, a second in all; for another partition, 5 s.
+ * Context: the importer's mmap_lock is held for reading.  Sleeps, some seconds
+ * at most: for the exporter's lock and I/O, which are only tried, or for another
+ * partition; and for what changes the exporter's memory just now.
  * Return: bytes copied, or a negative errno.
  */
 int xpmem_vma_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
@@ -132,21 +129,22 @@ int xpmem_vma_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 		.buf = buf,
 		.write = write,
 	};
-	int attempt, err = -EAGAIN;
+	unsigned long until = jiffies + ACCESS_WAIT;
+	int err;
 
 	if (READ_ONCE(permit->dead) || a.index >= xpmem_permit_pages(permit))
 		return -EFAULT;
 	if (write && !permit->write)
 		return -EACCES;
-	for (attempt = 0; err == -EAGAIN && attempt < ACCESS_ATTEMPTS;
-	     attempt++) {
-		if (fatal_signal_pending(current))
-			return -EINTR;
+	for (;;) {
 		err = permit->segment ? access_local(permit->segment, &a) :
 					access_remote(permit->import, &a);
-		if (err == -EAGAIN)
-			schedule_timeout_killable(
-				msecs_to_jiffies(ACCESS_PAUSE_MS));
+		if (err != -EAGAIN)
+			return err ?: a.len;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (time_after(jiffies, until))
+			return -ETIMEDOUT;
+		schedule_timeout_killable(msecs_to_jiffies(ACCESS_PAUSE_MS));
 	}
-	return err ?: a.len;
 }

@@ -248,13 +248,16 @@ int xpmem_attachment_detach(unsigned long vaddr)
  * @permit: of the caller's, dead already
  *
  * Context: process that made them; takes the mmap_lock.
+ * Return: 0, or why one is still mapped, as of vm_munmap().
  */
-void xpmem_attachment_detach_all(struct xpmem_permit *permit)
+int xpmem_attachment_detach_all(struct xpmem_permit *permit)
 {
 	unsigned long at = 0;
+	int err, failed = 0;
 
-	while (!detach_one(&at, TASK_SIZE, permit, NULL))
-		;
+	while ((err = detach_one(&at, TASK_SIZE, permit, NULL)) != -ENOENT)
+		failed = err ?: failed;
+	return failed;
 }
 
 int xpmem_attach_init(void)

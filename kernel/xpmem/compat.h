@@ -33,7 +33,7 @@
 
 /* What calls the module before a page goes; for /sys, netlink and the log. */
 #define XPMEM_KERNEL "rmap"
-#define XPMEM_KERNEL_TEXT                                               \
+#define XPMEM_KERNEL_TEXT                                                 \
 	"with the mm series (rmap notifier): pages come back before the " \
 	"kernel takes its own locks"
 
@@ -56,12 +56,6 @@ static inline bool xpmem_zap_nested(const struct mmu_notifier_range *range)
 	return range->flags & MMU_NOTIFIER_RANGE_NESTED;
 }
 
-static inline void xpmem_zap(struct address_space *mapping, loff_t start,
-			     loff_t len)
-{
-	unmap_mapping_range(mapping, start, len, 1);
-}
-
 #else
 
 #define XPMEM_KERNEL "range"
@@ -72,8 +66,11 @@ static inline void xpmem_zap(struct address_space *mapping, loff_t start,
 int xpmem_stock_prepare(struct mm_struct *mm);
 void xpmem_stock_granted(struct folio *folio);
 void xpmem_stock_exit(void);
-bool xpmem_zap_nested(const struct mmu_notifier_range *range);
-void xpmem_zap(struct address_space *mapping, loff_t start, loff_t len);
+
+static inline bool xpmem_zap_nested(const struct mmu_notifier_range *range)
+{
+	return false;
+}
 
 /* Nobody calls: the interval notifier has to do, and a reference keeps pages. */
 struct mmu_rmap_notifier;
@@ -152,7 +149,6 @@ static inline void mapping_set_zap_nested(struct address_space *mapping)
 #define XPMEM_HUGE false
 #define pmd_special(pmd) false
 #define pmd_mkspecial(pmd) (pmd)
-#define pud_mkspecial(pud) (pud)
 #else
 /*
  * Without the series, page_table_check takes a huge page of anonymous memory
@@ -174,11 +170,14 @@ static inline void mapping_set_zap_nested(struct address_space *mapping)
 /* --- new in 6.9 ------------------------------------------------------------ */
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
-#define pte_advance_pfn(pte, nr) \
-	pfn_pte(pte_pfn(pte) + (nr), pte_pgprot(pte))
+#define pte_advance_pfn(pte, nr) pfn_pte(pte_pfn(pte) + (nr), pte_pgprot(pte))
 #endif
 
 /* --- new in 6.6 ------------------------------------------------------------ */
+
+#ifndef VM_SHADOW_STACK
+#define VM_SHADOW_STACK VM_NONE
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
 #define pte_mkwrite_novma(pte) pte_mkwrite(pte)
@@ -187,9 +186,6 @@ static inline void mapping_set_zap_nested(struct address_space *mapping)
 
 #ifndef PMD_ORDER
 #define PMD_ORDER (PMD_SHIFT - PAGE_SHIFT)
-#endif
-#ifndef PUD_ORDER
-#define PUD_ORDER (PUD_SHIFT - PAGE_SHIFT)
 #endif
 
 /* --- new in 6.4: per-VMA locks --------------------------------------------- */

@@ -4,30 +4,72 @@
  */
 #include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/sched.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include <xpmem.h>
 
 #include "xpmem.h"
 
+/**
+ * struct descriptor - an open file of the device
+ * @mm:      the address space that opened it, the only one that may use it;
+ *           held by mmgrab()
+ * @lock:    protects @process
+ * @process: of @mm; NULL until it is needed
+ */
+struct descriptor {
+	struct mm_struct *mm;
+	struct mutex lock;
+	struct xpmem_process *process;
+};
+
+/*
+ * Little may be done here: all misc devices of the machine are opened under one
+ * lock.
+ */
 static int dev_open(struct inode *inode, struct file *file)
 {
-	struct xpmem_process *process;
+	struct descriptor *d;
 
 	if (!current->mm)
 		return -EINVAL;
-	process = xpmem_process_open();
-	if (IS_ERR(process))
-		return PTR_ERR(process);
-	file->private_data = process;
+	d = kzalloc(sizeof(*d), GFP_KERNEL_ACCOUNT);
+	if (!d)
+		return -ENOMEM;
+	d->mm = current->mm;
+	mmgrab(d->mm);
+	mutex_init(&d->lock);
+	file->private_data = d;
 	return 0;
 }
 
 static int dev_release(struct inode *inode, struct file *file)
 {
-	xpmem_process_close(file->private_data);
+	struct descriptor *d = file->private_data;
+
+	if (d->process)
+		xpmem_process_close(d->process);
+	mmdrop(d->mm);
+	kfree(d);
 	return 0;
+}
+
+static struct xpmem_process *descriptor_process(struct descriptor *d)
+{
+	struct xpmem_process *process;
+
+	if (mutex_lock_killable(&d->lock))
+		return ERR_PTR(-EINTR);
+	process = d->process;
+	if (!process) {
+		process = xpmem_process_open();
+		if (!IS_ERR(process))
+			d->process = process;
+	}
+	mutex_unlock(&d->lock);
+	return process;
 }
 
 static long cmd_make(struct xpmem_process *process, void __user *arg)
@@ -142,13 +184,19 @@ static long cmd_detach(void __user *arg)
  */
 static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct xpmem_process *process = file->private_data;
+	struct descriptor *d = file->private_data;
 	void __user *uarg = (void __user *)arg;
+	struct xpmem_process *process;
 
 	if (cmd == XPMEM_CMD_VERSION)
 		return XPMEM_VERSION;
-	if (process->mm != current->mm)
+	if (d->mm != current->mm)
 		return -XPMEM_ERRNO_NOPROC;
+	if (cmd == XPMEM_CMD_DETACH)
+		return cmd_detach(uarg);
+	process = descriptor_process(d);
+	if (IS_ERR(process))
+		return PTR_ERR(process);
 	switch (cmd) {
 	case XPMEM_CMD_MAKE:
 		return cmd_make(process, uarg);
@@ -160,8 +208,6 @@ static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return cmd_release(process, uarg);
 	case XPMEM_CMD_ATTACH:
 		return cmd_attach(process, uarg);
-	case XPMEM_CMD_DETACH:
-		return cmd_detach(uarg);
 	}
 	return -ENOTTY;
 }

@@ -58,15 +58,18 @@ vm_fault_t xpmem_fault_retry(struct xpmem_attachment *att, unsigned long addr,
 }
 
 /* Map under the sequence in which the frames were found, or -EAGAIN. */
-static int map_found(struct xpmem_segment *seg, const struct xpmem_span *span,
-		     struct vm_fault *vmf, unsigned long seq, bool write)
+static int map_found(struct xpmem_attachment *att,
+		     const struct xpmem_span *span, struct vm_fault *vmf,
+		     unsigned long seq, bool write)
 {
+	struct xpmem_segment *seg = att->permit->segment;
 	unsigned long pfn = span->pages[span->target] >> XPMEM_PAGE_SHIFT;
 	int err = -EAGAIN;
 
 	if (!down_read_trylock(&seg->lock))
 		return -EAGAIN;
-	if (!seg->dead && !mmu_interval_read_retry(&seg->notifier, seq)) {
+	if (!seg->dead && !att->permit->dead &&
+	    !mmu_interval_read_retry(&seg->notifier, seq)) {
 		xpmem_mapped_set(seg, span->index,
 				 span->index + span->count - 1);
 		/* A PFN mapping loses its dirty bit when it is zapped. */
@@ -105,7 +108,7 @@ static int fault_fast(struct vm_fault *vmf, struct xpmem_attachment *att,
 	if (!err)
 		err = xpmem_mapped_reserve(seg, span->index,
 					   span->index + span->count - 1);
-	return err ? err : map_found(seg, span, vmf, seq, write);
+	return err ? err : map_found(att, span, vmf, seq, write);
 }
 
 /**
@@ -125,10 +128,13 @@ int xpmem_fault_in(struct xpmem_segment *seg, unsigned long index, bool write)
 		return -EFAULT;
 	err = mmap_read_lock_killable(seg->mm);
 	if (!err) {
-		err = xpmem_lookup_fault_in(seg->mm,
-					    seg->start + (index << PAGE_SHIFT),
-					    write ? FAULT_FLAG_WRITE : 0);
-		mmap_read_unlock(seg->mm);
+		err = xpmem_lookup_fault_in(
+			seg->mm, seg->start + (index << PAGE_SHIFT),
+			FAULT_FLAG_KILLABLE | (write ? FAULT_FLAG_WRITE : 0));
+		if (err == XPMEM_LOOKUP_UNLOCKED)
+			err = 0;
+		else
+			mmap_read_unlock(seg->mm);
 	}
 	if (!err)
 		WRITE_ONCE(seg->seq, mmu_interval_read_begin(&seg->notifier));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * touch, where the exporter has a huge page: one entry of the importer's page
- * table for all of it.
+ * table for all of it, or for each 2 MiB of one of hugetlbfs.
  *
  * Before: attach.c, whose attachments lie as the exporter's memory does.  As in
- * fault.c otherwise, which is next where this cannot.  Invariant: an exporter
- * changes a huge page as a whole first, so a zap never splits one.
+ * fault.c otherwise, which is next where this cannot.  Invariant: no entry is
+ * larger than a PMD: mremap() clears a PUD of an attachment without a flush.
  */
 #include <linux/mm.h>
 #include <linux/pgtable.h>
@@ -38,37 +38,6 @@ unlock:
 	spin_unlock(ptl);
 }
 
-#ifdef CONFIG_HAVE_ARCH_TRANSPARENT_HUGEPAGE_PUD
-#define XPMEM_HUGE_PUD true
-
-static void map_pud(struct vm_fault *vmf, unsigned long page)
-{
-	struct vm_area_struct *vma = vmf->vma;
-	unsigned long pfn = page >> XPMEM_PAGE_SHIFT;
-	bool write = (page & XPMEM_PAGE_WRITE) && (vma->vm_flags & VM_WRITE);
-	spinlock_t *ptl = pud_lock(vma->vm_mm, vmf->pud);
-	pud_t old = *vmf->pud, new;
-
-	if (!pud_none(old) && (!write || !pud_present(old) || !pud_leaf(old) ||
-			       pud_write(old) || pud_pfn(old) != pfn))
-		goto unlock;
-	new = pud_mkspecial(pud_mkhuge(pfn_pud(pfn, vma->vm_page_prot)));
-	if (write)
-		new = pud_mkwrite(pud_mkdirty(new));
-	set_pud_at(vma->vm_mm, vmf->address & PUD_MASK, vmf->pud,
-		   pud_mkyoung(new));
-	update_mmu_cache_pud(vma, vmf->address, vmf->pud);
-unlock:
-	spin_unlock(ptl);
-}
-#else
-#define XPMEM_HUGE_PUD false
-
-static void map_pud(struct vm_fault *vmf, unsigned long page)
-{
-}
-#endif
-
 /**
  * xpmem_huge_area - where to attach, so that huge pages can be mapped
  * @file:  of the permit
@@ -85,47 +54,33 @@ unsigned long xpmem_huge_area(struct file *file, unsigned long addr,
 {
 	const struct xpmem_permit *permit = file->private_data;
 
-	unsigned long at;
-
 	if (permit->segment)
 		pgoff += permit->segment->start >> PAGE_SHIFT;
-	if (XPMEM_HUGE_PUD && !addr && len >= PUD_SIZE) {
-		at = xpmem_unmapped_area(file, 0, len + PUD_SIZE, pgoff,
-					 flags);
-		if (!IS_ERR_VALUE(at))
-			return at + (((pgoff << PAGE_SHIFT) - at) &
-				     (PUD_SIZE - 1));
-	}
 	return thp_get_unmapped_area(file, addr, len, pgoff, flags);
 }
 
 /* Does a huge page fit there, in the importer and in the exporter? */
 static bool huge_fits(const struct vm_fault *vmf,
-		      const struct xpmem_segment *seg, unsigned int order,
-		      unsigned long *index)
+		      const struct xpmem_segment *seg, unsigned long *index)
 {
 	const struct vm_area_struct *vma = vmf->vma;
-	unsigned long size = PAGE_SIZE << order;
-	unsigned long addr = vmf->address & ~(size - 1);
+	unsigned long addr = vmf->address & PMD_MASK;
 
-	if (!XPMEM_HUGE ||
-	    (order != PMD_ORDER && !(XPMEM_HUGE_PUD && order == PUD_ORDER)))
-		return false;
-	if (addr < vma->vm_start || addr + size > vma->vm_end)
+	if (addr < vma->vm_start || addr + PMD_SIZE > vma->vm_end)
 		return false;
 	*index = vma->vm_pgoff + ((addr - vma->vm_start) >> PAGE_SHIFT);
-	return !((seg->start + (*index << PAGE_SHIFT)) & (size - 1));
+	return !((seg->start + (*index << PAGE_SHIFT)) & ~PMD_MASK);
 }
 
-static int huge_find(struct xpmem_segment *seg, unsigned long index,
-		     unsigned int order, bool write, unsigned long *page)
+static int huge_find(struct xpmem_segment *seg, unsigned long index, bool write,
+		     unsigned long *page)
 {
 	int err = -EAGAIN;
 
 	if (!mmget_not_zero(seg->mm))
 		return -EFAULT;
 	if (mmap_read_trylock(seg->mm)) {
-		err = xpmem_lookup_huge(seg, index, order, write, page);
+		err = xpmem_lookup_huge(seg, index, write, page);
 		mmap_read_unlock(seg->mm);
 	}
 	mmput_async(seg->mm);
@@ -164,28 +119,26 @@ vm_fault_t xpmem_fault_huge(struct vm_fault *vmf, unsigned int order)
 	vm_fault_t ret = VM_FAULT_FALLBACK;
 	unsigned long index, page, seq;
 
-	if (!seg || READ_ONCE(att->permit->dead) || READ_ONCE(seg->dead) ||
+	if (!XPMEM_HUGE || order != PMD_ORDER || !seg || READ_ONCE(seg->dead) ||
 	    READ_ONCE(att->failed.task) == current ||
-	    !huge_fits(vmf, seg, order, &index))
+	    !huge_fits(vmf, seg, &index))
 		return VM_FAULT_FALLBACK;
 	seq = READ_ONCE(seg->seq);
 	if (mmu_interval_check_retry(&seg->notifier, seq))
 		return huge_wait(vmf, att);
-	if (huge_find(seg, index, order, write, &page) ||
-	    xpmem_mapped_reserve(seg, index, index + (1ul << order) - 1))
+	if (huge_find(seg, index, write, &page) ||
+	    xpmem_mapped_reserve(seg, index, index + PTRS_PER_PTE - 1))
 		return VM_FAULT_FALLBACK;
 	mutex_lock(&att->tables);
 	if (!down_read_trylock(&seg->lock))
 		goto unlock;
-	if (!seg->dead && !mmu_interval_read_retry(&seg->notifier, seq)) {
-		xpmem_mapped_set(seg, index, index + (1ul << order) - 1);
+	if (!seg->dead && !att->permit->dead &&
+	    !mmu_interval_read_retry(&seg->notifier, seq)) {
+		xpmem_mapped_set(seg, index, index + PTRS_PER_PTE - 1);
 		/* A PFN mapping loses its dirty bit when it is zapped. */
 		if (write)
 			folio_mark_dirty(pfn_folio(page >> XPMEM_PAGE_SHIFT));
-		if (order == PMD_ORDER)
-			map_pmd(vmf, page);
-		else
-			map_pud(vmf, page);
+		map_pmd(vmf, page);
 		xpmem_count(faults_local);
 		xpmem_count(faults_huge);
 		ret = VM_FAULT_NOPAGE;

@@ -241,7 +241,7 @@ void xpmem_import_lose_all(struct xpmem_session *session)
 		imp->lost = true;
 		import_drop_locked(imp, -EHOSTUNREACH);
 		up_write(&imp->lock);
-		xpmem_zap(imp->inode->i_mapping, 0, 0);
+		unmap_mapping_range(imp->inode->i_mapping, 0, 0, 1);
 		xpmem_import_put(imp);
 	}
 }
@@ -285,8 +285,10 @@ bool xpmem_import_revoke(struct xpmem_session *session,
 	}
 	up_write(&imp->lock);
 	if (actions & XPMEM_FRAME_ZAP)
-		xpmem_zap(imp->inode->i_mapping, (loff_t)first << PAGE_SHIFT,
-			  (loff_t)(last - first + 1) << PAGE_SHIFT);
+		unmap_mapping_range(imp->inode->i_mapping,
+				    (loff_t)first << PAGE_SHIFT,
+				    (loff_t)(last - first + 1) << PAGE_SHIFT,
+				    1);
 	xpmem_import_put(imp);
 	return actions & XPMEM_FRAME_ZAP;
 }
@@ -314,7 +316,7 @@ static int fault_held(struct vm_fault *vmf, struct xpmem_attachment *att,
 	if (err)
 		return err;
 	down_read(&imp->lock);
-	if (imp->lost)
+	if (imp->lost || att->permit->dead)
 		err = -EHOSTUNREACH;
 	else if (frames_found(imp, span, write))
 		xpmem_span_map(span, vmf);

@@ -39,8 +39,7 @@ static void inode_construct(void *data)
 
 static struct inode *inode_alloc(struct super_block *sb)
 {
-	struct segment_inode *si =
-		alloc_inode_sb(sb, inode_cache, GFP_KERNEL);
+	struct segment_inode *si = alloc_inode_sb(sb, inode_cache, GFP_KERNEL);
 
 	return si ? &si->inode : NULL;
 }
@@ -60,11 +59,10 @@ static const struct super_operations fs_ops = {
 /* What /proc/PID/maps says of an attachment; at the end of @buffer. */
 static char *inode_dname(struct dentry *dentry, char *buffer, int size)
 {
-	const struct segment_inode *si = container_of(
-		d_inode(dentry), struct segment_inode, inode);
+	const struct segment_inode *si =
+		container_of(d_inode(dentry), struct segment_inode, inode);
 	char name[sizeof("xpmem:[0x0123456789abcdef]")];
-	int len = scnprintf(name, sizeof(name), "xpmem:[%#llx]",
-			    si->segid) + 1;
+	int len = scnprintf(name, sizeof(name), "xpmem:[%#llx]", si->segid) + 1;
 
 	if (len > size)
 		return ERR_PTR(-ENAMETOOLONG);

@@ -7,6 +7,7 @@
  * under the segment's lock and an unchanged notifier sequence.
  */
 #include <linux/magic.h>
+#include <linux/mmu_context.h>
 #include <linux/pgtable.h>
 #include <linux/swap.h>
 #include <linux/swapops.h>
@@ -20,7 +21,8 @@ static int vma_check(const struct vm_area_struct *vma, bool write)
 	if (!vma || !(vma->vm_flags & VM_READ) ||
 	    (write && !(vma->vm_flags & VM_WRITE)))
 		return -EFAULT;
-	if (vma->vm_flags & (VM_IO | VM_PFNMAP))
+	/* Also: only these have special entries other than the zero pages. */
+	if (vma->vm_flags & (VM_IO | VM_PFNMAP | VM_MIXEDMAP | VM_SHADOW_STACK))
 		return -EOPNOTSUPP;
 	if (vma->vm_file &&
 	    (IS_DAX(file_inode(vma->vm_file)) ||
@@ -80,10 +82,11 @@ static unsigned long look_at_pte(pte_t pte, bool writing)
 static unsigned long look_at_pmd(pmd_t pmd, bool writing)
 {
 	if (!pmd_present(pmd) || !pmd_leaf(pmd) || pmd_protnone(pmd) ||
-	    pmd_devmap(pmd) || pmd_special(pmd))
+	    pmd_devmap(pmd))
 		return 0;
-	return page_word(pmd_pfn(pmd),
-			 pmd_write(pmd) && (pmd_dirty(pmd) || writing));
+	/* Special: the huge zero page. */
+	return page_word(pmd_pfn(pmd), pmd_write(pmd) && !pmd_special(pmd) &&
+					       (pmd_dirty(pmd) || writing));
 }
 
 /* Huge pages of hugetlbfs only: nothing else has such entries. */
@@ -102,13 +105,15 @@ static void fill(unsigned long word, unsigned int skip, unsigned int count,
 	unsigned int i;
 
 	for (i = 0; word && i < count; i++)
-		pages[i] = word + ((unsigned long)(skip + i)
-				   << XPMEM_PAGE_SHIFT);
+		pages[i] =
+			word + ((unsigned long)(skip + i) << XPMEM_PAGE_SHIFT);
 }
 
 /*
- * One page table's worth at most; RCU keeps the table, not what it says.  The
- * pages from @first on, @nr of them, are being written, or soon will be.
+ * One page table's worth at most.  Interrupts are off, so no table is freed
+ * meanwhile, whatever it says: RCU is not enough for those that processes share
+ * (hugetlb).  The pages from @first on, @nr of them, are being written, or soon
+ * will be.
  */
 static void look_at_table(struct mm_struct *mm, unsigned long addr,
 			  unsigned int count, unsigned int first,
@@ -116,10 +121,11 @@ static void look_at_table(struct mm_struct *mm, unsigned long addr,
 {
 	unsigned int i, skip = (addr & ~PMD_MASK) >> PAGE_SHIFT;
 	pud_t *pudp;
+	unsigned long irq;
 	pmd_t *pmdp, pmd;
 	pte_t *pte;
 
-	rcu_read_lock();
+	local_irq_save(irq);
 	pmdp = walk_to_pmd(mm, addr);
 	if (!pmdp) {
 		pudp = walk_to_pud(mm, addr);
@@ -137,10 +143,10 @@ static void look_at_table(struct mm_struct *mm, unsigned long addr,
 		goto unlock;
 	pte = pte_offset_kernel(&pmd, addr);
 	for (i = 0; i < count; i++)
-		pages[i] = look_at_pte(ptep_get_lockless(pte + i),
-				       i - first < nr);
+		pages[i] =
+			look_at_pte(ptep_get_lockless(pte + i), i - first < nr);
 unlock:
-	rcu_read_unlock();
+	local_irq_restore(irq);
 }
 
 /**
@@ -187,7 +193,8 @@ int xpmem_lookup(struct xpmem_segment *seg, const struct xpmem_span *span,
 			look_at_table(seg->mm, at, (stop - at) >> PAGE_SHIFT,
 				      written - (at >> PAGE_SHIFT),
 				      write ? around : 0,
-				      span->pages + ((at - addr) >> PAGE_SHIFT));
+				      span->pages +
+					      ((at - addr) >> PAGE_SHIFT));
 		at = stop;
 	}
 	page = span->pages[span->target];
@@ -199,9 +206,8 @@ int xpmem_lookup(struct xpmem_segment *seg, const struct xpmem_span *span,
 /**
  * xpmem_lookup_huge - the huge page behind an aligned piece of an exporter
  * @seg:   the segment
- * @index: first page number in the segment; its address is aligned to the huge
- *         page's size
- * @order: PMD_ORDER or PUD_ORDER
+ * @index: first page number in the segment; its address is a multiple of
+ *         PMD_SIZE
  * @write: it is needed writable
  * @page:  filled in: frame << XPMEM_PAGE_SHIFT | XPMEM_PAGE_*
  *
@@ -209,27 +215,26 @@ int xpmem_lookup(struct xpmem_segment *seg, const struct xpmem_span *span,
  * Return: 0, or -EAGAIN if there is no huge page with that access now.
  */
 int xpmem_lookup_huge(struct xpmem_segment *seg, unsigned long index,
-		      unsigned int order, bool write, unsigned long *page)
+		      bool write, unsigned long *page)
 {
-	unsigned long addr = seg->start + (index << PAGE_SHIFT);
+	unsigned long addr = seg->start + (index << PAGE_SHIFT), irq;
 	struct vm_area_struct *vma = vma_lookup(seg->mm, addr);
-	pmd_t *pmdp = NULL;
+	pmd_t *pmdp;
 	pud_t *pudp;
 
 	mmap_assert_locked(seg->mm);
 	*page = 0;
-	if (vma_check(vma, write) || addr + (PAGE_SIZE << order) > vma->vm_end)
+	if (vma_check(vma, write) || addr + PMD_SIZE > vma->vm_end)
 		return -EAGAIN;
-	rcu_read_lock();
-	if (order == PMD_ORDER)
-		pmdp = walk_to_pmd(seg->mm, addr);
+	local_irq_save(irq);
+	pmdp = walk_to_pmd(seg->mm, addr);
 	pudp = walk_to_pud(seg->mm, addr);
 	if (pmdp)
 		*page = look_at_pmd(pmdp_get_lockless(pmdp), write);
 	else if (pudp)
 		fill(look_at_pud(READ_ONCE(*pudp), write),
 		     (addr & ~PUD_MASK) >> PAGE_SHIFT, 1, page);
-	rcu_read_unlock();
+	local_irq_restore(irq);
 	if (!(*page & XPMEM_PAGE_VALID) ||
 	    (write && !(*page & XPMEM_PAGE_WRITE)))
 		return -EAGAIN;
@@ -248,10 +253,11 @@ int xpmem_lookup_huge(struct xpmem_segment *seg, unsigned long index,
 unsigned long xpmem_lookup_absent(struct mm_struct *mm, unsigned long addr,
 				  unsigned long end)
 {
+	unsigned long irq;
 	pmd_t *pmdp, pmd;
 	pte_t *pte;
 
-	rcu_read_lock();
+	local_irq_save(irq);
 	pmdp = walk_to_pmd(mm, addr);
 	if (!pmdp)
 		goto unlock;
@@ -266,7 +272,7 @@ unsigned long xpmem_lookup_absent(struct mm_struct *mm, unsigned long addr,
 	     addr < end && pte_present(ptep_get_lockless(pte)); pte++)
 		addr += PAGE_SIZE;
 unlock:
-	rcu_read_unlock();
+	local_irq_restore(irq);
 	return addr;
 }
 
@@ -285,25 +291,48 @@ static bool supplied_by_user(struct vm_area_struct *vma, unsigned long addr,
 }
 
 /**
- * xpmem_lookup_fault_in - make a page of the exporter resident
+ * xpmem_lookup_fault_in - one step towards a page of the exporter being resident
  * @mm:    the exporter's address space
  * @addr:  the page
- * @flags: FAULT_FLAG_WRITE, FAULT_FLAG_UNSHARE, or 0
+ * @flags: FAULT_FLAG_WRITE or FAULT_FLAG_UNSHARE; FAULT_FLAG_KILLABLE or
+ *         FAULT_FLAG_RETRY_NOWAIT
  *
  * As the exporter's own touch would, but without marking the page accessed:
- * that would keep reclaim from freeing what only importers use.  Never waits
- * for user space: what a userfaultfd would be asked for is not faulted in.
+ * that would keep reclaim from freeing what only importers use.  One step, not
+ * fixup_user_fault(): that goes on by itself after it dropped the lock, when the
+ * address may be an attachment's.  What a userfaultfd would be asked for is not
+ * faulted in.  What it waits for is the exporter's affair, and may be a file
+ * system that does not answer; but it holds no lock meanwhile.
  *
- * Context: @mm's mmap_lock is held for reading and stays held; sleeps for I/O.
- * Return: 0; -EOPNOTSUPP if a userfaultfd would be asked; or as of
- * fixup_user_fault().
+ * Context: @mm's mmap_lock is held for reading; sleeps for I/O, unless
+ * FAULT_FLAG_RETRY_NOWAIT.
+ * Return: 0; XPMEM_LOOKUP_UNLOCKED: had to wait, the mmap_lock is not held any
+ * more, take another step; -EAGAIN: would have to wait; -EFAULT, -EOPNOTSUPP as
+ * of xpmem_lookup(); -EOPNOTSUPP if a userfaultfd would be asked; -ENOMEM.
  */
 int xpmem_lookup_fault_in(struct mm_struct *mm, unsigned long addr,
 			  unsigned int flags)
 {
 	struct vm_area_struct *vma = vma_lookup(mm, addr);
+	bool write = flags & FAULT_FLAG_WRITE;
+	int err = vma_check(vma, write);
+	vm_fault_t ret;
 
-	if (vma && supplied_by_user(vma, addr, flags & FAULT_FLAG_WRITE))
+	if (err)
+		return err;
+	if (!arch_vma_access_permitted(vma, write, false, true))
+		return -EFAULT;
+	if (supplied_by_user(vma, addr, write))
 		return -EOPNOTSUPP;
-	return fixup_user_fault(mm, addr, flags, NULL);
+	ret = handle_mm_fault(
+		vma, addr, flags | FAULT_FLAG_REMOTE | FAULT_FLAG_ALLOW_RETRY,
+		NULL);
+	if (ret & VM_FAULT_COMPLETED)
+		return XPMEM_LOOKUP_UNLOCKED;
+	if (ret & VM_FAULT_ERROR)
+		return vm_fault_to_errno(ret, 0);
+	if (ret & VM_FAULT_RETRY)
+		return flags & FAULT_FLAG_RETRY_NOWAIT ? -EAGAIN :
+							 XPMEM_LOOKUP_UNLOCKED;
+	return 0;
 }

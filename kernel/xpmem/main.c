@@ -77,6 +77,7 @@ exit_inode:
 static void __exit xpmem_exit(void)
 {
 	xpmem_dev_exit();
+	xpmem_process_exit();
 	xpmem_netlink_exit();
 	xpmem_stock_exit();
 	xpmem_session_exit();
@@ -84,7 +85,6 @@ static void __exit xpmem_exit(void)
 	xpmem_serve_exit();
 	xpmem_export_exit();
 	xpmem_attach_exit();
-	xpmem_process_exit();
 	xpmem_inode_exit();
 }
 

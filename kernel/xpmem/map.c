@@ -75,7 +75,8 @@ static struct look look_of(const struct vm_area_struct *vma)
 }
 
 /*
- * Empty entries are filled; the touched one may also gain write permission.
+ * Entries that are not present are filled (no pages are swapped out here, but
+ * markers may be there); the touched one may also gain write permission.
  * An entry for another frame is left alone: whoever took that frame away is
  * about to zap it.
  */
@@ -88,8 +89,8 @@ static void map_one(struct mm_struct *mm, unsigned long addr, pte_t *pte,
 
 	if (!(page & XPMEM_PAGE_VALID))
 		return;
-	if (!pte_none(old) && (!write || !pte_present(old) || pte_write(old) ||
-			       pte_pfn(old) != pfn))
+	if (pte_present(old) &&
+	    (!write || pte_write(old) || pte_pfn(old) != pfn))
 		return;
 	set_pte_at(mm, addr, pte,
 		   pte_advance_pfn(write ? look->write : look->read, pfn));

@@ -161,23 +161,24 @@ struct xpmem_permit *xpmem_permit_get(struct xpmem_process *process, u64 apid)
  * xpmem_permit_destroy - end a permit: make dead, wait, free
  * @permit: taken off its process' list; its reference is consumed
  *
- * Attachments that the caller could not unmap, because they are another
- * thread group's by now, fault with SIGBUS.
+ * Attachments that the caller could not unmap, because they are another address
+ * space's by now, fault with SIGBUS.
  *
  * Context: process; may sleep.
  */
 void xpmem_permit_destroy(struct xpmem_permit *permit)
 {
-	struct inode *inode = xpmem_permit_inode(permit);
+	struct rw_semaphore *lock = permit->segment ? &permit->segment->lock :
+						      &permit->import->lock;
 
 	xa_erase(&permits, permit->apid);
+	/* Whoever maps looks at it under the lock: none does from here on. */
+	down_write(lock);
 	WRITE_ONCE(permit->dead, true);
-	if (current->mm == permit->mm) {
-		xpmem_attachment_detach_all(permit);
-	} else if (mmget_not_zero(permit->mm)) {
-		xpmem_zap(inode->i_mapping, 0, 0);
-		mmput_async(permit->mm);
-	}
+	up_write(lock);
+	if (current->mm != permit->mm || xpmem_attachment_detach_all(permit))
+		unmap_mapping_range(xpmem_permit_inode(permit)->i_mapping, 0, 0,
+				    1);
 	xpmem_permit_put(permit);
 }
 

@@ -23,12 +23,19 @@ static void process_free(struct kref *ref)
 	kfree(process);
 }
 
-static struct xpmem_permit *first_permit(struct xpmem_process *process)
+/* What a process leaves behind; the lists are under its lock as well. */
+struct remains {
+	struct list_head segments;
+	struct list_head permits;
+};
+
+static struct xpmem_permit *first_permit(struct xpmem_process *process,
+					 struct remains *remains)
 {
 	struct xpmem_permit *permit;
 
 	spin_lock(&process->lock);
-	permit = list_first_entry_or_null(&process->permits,
+	permit = list_first_entry_or_null(&remains->permits,
 					  struct xpmem_permit, node);
 	if (permit)
 		list_del_init(&permit->node);
@@ -36,12 +43,13 @@ static struct xpmem_permit *first_permit(struct xpmem_process *process)
 	return permit;
 }
 
-static struct xpmem_segment *first_segment(struct xpmem_process *process)
+static struct xpmem_segment *first_segment(struct xpmem_process *process,
+					   struct remains *remains)
 {
 	struct xpmem_segment *seg;
 
 	spin_lock(&process->lock);
-	seg = list_first_entry_or_null(&process->segments, struct xpmem_segment,
+	seg = list_first_entry_or_null(&remains->segments, struct xpmem_segment,
 				       node);
 	if (seg)
 		list_del_init(&seg->node);
@@ -49,14 +57,23 @@ static struct xpmem_segment *first_segment(struct xpmem_process *process)
 	return seg;
 }
 
-static void process_drain(struct xpmem_process *process)
+/* All that is there when this is called, and nothing that comes later. */
+static void take_locked(struct xpmem_process *process, struct remains *remains)
+{
+	lockdep_assert_held(&process->lock);
+	list_splice_init(&process->segments, &remains->segments);
+	list_splice_init(&process->permits, &remains->permits);
+}
+
+static void process_drain(struct xpmem_process *process,
+			  struct remains *remains)
 {
 	struct xpmem_permit *permit;
 	struct xpmem_segment *seg;
 
-	while ((permit = first_permit(process)))
+	while ((permit = first_permit(process, remains)))
 		xpmem_permit_destroy(permit);
-	while ((seg = first_segment(process)))
+	while ((seg = first_segment(process, remains)))
 		xpmem_segment_destroy(seg);
 }
 
@@ -64,8 +81,15 @@ static void process_ended(struct work_struct *work)
 {
 	struct xpmem_process *process =
 		container_of(work, struct xpmem_process, work);
+	struct remains remains = {
+		.segments = LIST_HEAD_INIT(remains.segments),
+		.permits = LIST_HEAD_INIT(remains.permits),
+	};
 
-	process_drain(process);
+	spin_lock(&process->lock);
+	take_locked(process, &remains);
+	spin_unlock(&process->lock);
+	process_drain(process, &remains);
 	kref_put(&process->ref, process_free);
 }
 
@@ -118,12 +142,12 @@ static const struct mmu_notifier_ops process_ops = {
 };
 
 /**
- * xpmem_process_open - the caller opens the device
+ * xpmem_process_open - the caller uses a descriptor for the first time
  *
  * Context: process; takes the mmap_lock, once for an address space all of its
  * mapping and anon_vma locks.
  * Return: what stands for the caller's address space, for one descriptor; or an
- * ERR_PTR of -ENOMEM, -EINTR.
+ * ERR_PTR of -ENOMEM; -ERESTARTNOINTR, a signal is pending.
  */
 struct xpmem_process *xpmem_process_open(void)
 {
@@ -132,12 +156,14 @@ struct xpmem_process *xpmem_process_open(void)
 	struct xpmem_process *process;
 	int err;
 
+	if (notifier == ERR_PTR(-EINTR))
+		return ERR_PTR(-ERESTARTNOINTR);
 	if (IS_ERR(notifier))
 		return ERR_CAST(notifier);
 	err = xpmem_stock_prepare(current->mm);
 	if (err) {
 		mmu_notifier_put(notifier);
-		return ERR_PTR(err);
+		return ERR_PTR(err == -EINTR ? -ERESTARTNOINTR : err);
 	}
 	process = container_of(notifier, struct xpmem_process, notifier);
 	spin_lock(&process->lock);
@@ -154,13 +180,17 @@ struct xpmem_process *xpmem_process_open(void)
  */
 void xpmem_process_close(struct xpmem_process *process)
 {
-	bool last;
+	struct remains remains = {
+		.segments = LIST_HEAD_INIT(remains.segments),
+		.permits = LIST_HEAD_INIT(remains.permits),
+	};
 
+	/* Another thread may open, and make, a moment later. */
 	spin_lock(&process->lock);
-	last = !--process->descriptors;
+	if (!--process->descriptors)
+		take_locked(process, &remains);
 	spin_unlock(&process->lock);
-	if (last)
-		process_drain(process);
+	process_drain(process, &remains);
 	mmu_notifier_put(&process->notifier);
 }
 

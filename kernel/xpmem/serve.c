@@ -15,6 +15,7 @@
 
 /* Give up on a page that keeps changing; the importer asks again. */
 #define SERVE_ATTEMPTS 16
+#define FAULT_ATTEMPTS 8
 #define BUSY_MS 2
 /* Fetches served at a time for one importer; more are told to come again. */
 #define SERVE_MAX 64
@@ -41,6 +42,21 @@ static int target_check(struct xpmem_serve *s, unsigned long seq)
 	return err;
 }
 
+/* The exporter's lock is held again afterwards, whatever it had to wait for. */
+static int fault_in(struct mm_struct *mm, unsigned long addr,
+		    unsigned int flags)
+{
+	int attempt, err;
+
+	for (attempt = 0; attempt < FAULT_ATTEMPTS; attempt++) {
+		err = xpmem_lookup_fault_in(mm, addr, flags);
+		if (err != XPMEM_LOOKUP_UNLOCKED)
+			return err;
+		mmap_read_lock(mm);
+	}
+	return -EAGAIN;
+}
+
 /*
  * The zero page, a merged page and a private file's page become the exporter's
  * own by a write, or by an unsharing read.
@@ -52,9 +68,9 @@ static int make_own(struct mm_struct *mm, unsigned long addr, bool write)
 	if (!vma)
 		return -EFAULT;
 	if (write || (vma->vm_flags & VM_WRITE))
-		return xpmem_lookup_fault_in(mm, addr, FAULT_FLAG_WRITE);
-	return xpmem_lookup_fault_in(
-		mm, addr, vma->vm_flags & VM_SHARED ? 0 : FAULT_FLAG_UNSHARE);
+		return fault_in(mm, addr, FAULT_FLAG_WRITE);
+	return fault_in(mm, addr,
+			vma->vm_flags & VM_SHARED ? 0 : FAULT_FLAG_UNSHARE);
 }
 
 /* Best effort: what does not come back now does when it is touched. */
@@ -66,10 +82,9 @@ static void swap_in_around(struct xpmem_serve *s)
 		if (xpmem_export_around(s, i) &&
 		    (s->pages[i] & XPMEM_PAGE_SWAPPED) &&
 		    !(s->pages[i] & XPMEM_PAGE_VALID))
-			xpmem_lookup_fault_in(s->seg->mm,
-					      s->seg->start + ((s->start + i)
-							       << PAGE_SHIFT),
-					      s->write ? FAULT_FLAG_WRITE : 0);
+			fault_in(s->seg->mm,
+				 s->seg->start + ((s->start + i) << PAGE_SHIFT),
+				 s->write ? FAULT_FLAG_WRITE : 0);
 }
 
 /* Look the pages up under @seq; -EAGAIN: something was mended, look again. */
@@ -82,8 +97,8 @@ static int find_pages(struct xpmem_serve *s, unsigned long seq)
 		.target = s->target,
 		.pages = s->pages,
 	};
-	unsigned long want = seg->start + ((s->start + s->target)
-					   << PAGE_SHIFT);
+	unsigned long want =
+		seg->start + ((s->start + s->target) << PAGE_SHIFT);
 	int err = xpmem_lookup(seg, &span, XPMEM_SERVE_AROUND, s->write);
 
 	if (!err)

@@ -56,23 +56,23 @@ u64 xpmem_waits_median(const struct xpmem_waits *waits)
  * A CPU may count a thing's end that another one counted the beginning of, and
  * the sum miss one of the two while both go on: never less than nothing.
  */
-#define COUNTER_FUNCTIONS(name)                                               \
-	static u64 name##_sum(void)                                           \
-	{                                                                     \
-		s64 sum = 0;                                                  \
-		int cpu;                                                      \
-									      \
-		for_each_possible_cpu(cpu)                                    \
-			sum += READ_ONCE(                                     \
-				per_cpu_ptr(&xpmem_counters, cpu)->name);     \
-		return max(sum, 0ll);                                         \
-	}                                                                     \
-									      \
-	static ssize_t name##_show(struct device *dev,                        \
-				   struct device_attribute *attr, char *buf)  \
-	{                                                                     \
-		return sysfs_emit(buf, "%llu\n", name##_sum());               \
-	}                                                                     \
+#define COUNTER_FUNCTIONS(name)                                              \
+	static u64 name##_sum(void)                                          \
+	{                                                                    \
+		s64 sum = 0;                                                 \
+		int cpu;                                                     \
+                                                                             \
+		for_each_possible_cpu(cpu)                                   \
+			sum += READ_ONCE(                                    \
+				per_cpu_ptr(&xpmem_counters, cpu)->name);    \
+		return max(sum, 0ll);                                        \
+	}                                                                    \
+                                                                             \
+	static ssize_t name##_show(struct device *dev,                       \
+				   struct device_attribute *attr, char *buf) \
+	{                                                                    \
+		return sysfs_emit(buf, "%llu\n", name##_sum());              \
+	}                                                                    \
 	static DEVICE_ATTR_RO(name);
 XPMEM_COUNTERS(COUNTER_FUNCTIONS)
 #undef COUNTER_FUNCTIONS
@@ -149,7 +149,7 @@ static struct attribute *stats_attrs[] = {
 #define XPMEM_COUNTER(name) &dev_attr_##name.attr,
 	XPMEM_COUNTERS(XPMEM_COUNTER)
 #undef XPMEM_COUNTER
-	NULL,
+		NULL,
 };
 
 static const struct attribute_group stats_group = {

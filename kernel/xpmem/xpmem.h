@@ -55,13 +55,13 @@ struct xpmem_session;
 #define XPMEM_FOLIO_PAGES 512
 
 /* stats.c: every counter of /sys, netlink and xpmemctl, in one list. */
-#define XPMEM_COUNTERS(X)                                                    \
-	X(segments)                                                          \
-	X(permits)                                                           \
-	X(attachments) X(imports) X(exported) X(granted) X(revoked) X(acked) \
-		X(released) X(quarantine) X(faults_local) X(faults_huge)     \
-			X(faults_remote) X(fetches) X(gets) X(attaches)      \
-				X(refused_gets)
+#define XPMEM_COUNTERS(X)                                                     \
+	X(segments)                                                           \
+	X(permits)                                                            \
+	X(attachments)                                                        \
+	X(imports) X(exported) X(granted) X(revoked) X(acked) X(released)     \
+		X(quarantine) X(faults_local) X(faults_huge) X(faults_remote) \
+			X(fetches) X(gets) X(attaches) X(refused_gets)
 
 /* Each CPU counts for itself; only the sum over all of them means anything. */
 struct xpmem_counters {
@@ -224,7 +224,7 @@ int xpmem_segment_info_next(u64 *cursor, struct xpmem_segment_info *info);
  *               does: one reference while the process has it, one per VMA and
  *               one per attachment
  * @node:        in its process' list
- * @process:     whose right it is; NULL once released
+ * @process:     whose right it is; compared, never used
  * @apid:        its name
  * @mm:          the importer's address space; compared, never used
  * @write:       may be attached read-write
@@ -289,7 +289,7 @@ int xpmem_attachment_create(struct xpmem_permit *permit, u64 offset,
 			    size_t size, unsigned long vaddr,
 			    unsigned long *at);
 int xpmem_attachment_detach(unsigned long vaddr);
-void xpmem_attachment_detach_all(struct xpmem_permit *permit);
+int xpmem_attachment_detach_all(struct xpmem_permit *permit);
 void xpmem_attachment_get(struct xpmem_attachment *att);
 void xpmem_attachment_put(struct xpmem_attachment *att);
 int xpmem_attach_init(void);
@@ -391,7 +391,8 @@ int xpmem_fault_in(struct xpmem_segment *seg, unsigned long index, bool write);
 int xpmem_lookup(struct xpmem_segment *seg, const struct xpmem_span *span,
 		 unsigned int around, bool write);
 int xpmem_lookup_huge(struct xpmem_segment *seg, unsigned long index,
-		      unsigned int order, bool write, unsigned long *page);
+		      bool write, unsigned long *page);
+#define XPMEM_LOOKUP_UNLOCKED 1
 unsigned long xpmem_lookup_absent(struct mm_struct *mm, unsigned long addr,
 				  unsigned long end);
 int xpmem_lookup_fault_in(struct mm_struct *mm, unsigned long addr,
@@ -836,12 +837,14 @@ struct xpmem_fetch {
 	unsigned int retry_ms;
 };
 
-static inline struct inode *xpmem_permit_inode(const struct xpmem_permit *permit)
+static inline struct inode *
+xpmem_permit_inode(const struct xpmem_permit *permit)
 {
 	return permit->segment ? permit->segment->inode : permit->import->inode;
 }
 
-static inline unsigned long xpmem_permit_pages(const struct xpmem_permit *permit)
+static inline unsigned long
+xpmem_permit_pages(const struct xpmem_permit *permit)
 {
 	return permit->segment ? permit->segment->pages : permit->import->pages;
 }

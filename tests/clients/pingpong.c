@@ -83,7 +83,8 @@ int main(int argc, char **argv)
 	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
 	MPI_Comm_size(MPI_COMM_WORLD, &ranks);
 	if (argc < 3 || ranks != 2 || atoi(argv[1]) < 1) {
-		fprintf(stderr, "usage: mpirun -np 2 pingpong ROUNDS SIZE...\n");
+		fprintf(stderr,
+			"usage: mpirun -np 2 pingpong ROUNDS SIZE...\n");
 		MPI_Abort(MPI_COMM_WORLD, 2);
 	}
 	CPU_ZERO(&cpus);
