@@ -19,7 +19,7 @@
 #include <linux/pgtable.h>
 #include <linux/version.h>
 
-#if __has_include(<linux/folio_batch.h>)
+#ifdef XPMEM_FOLIO_BATCH_H
 #include <linux/folio_batch.h>
 #else
 #include <linux/pagevec.h>
