@@ -56,6 +56,12 @@ static inline bool xpmem_zap_nested(const struct mmu_notifier_range *range)
 	return range->flags & MMU_NOTIFIER_RANGE_NESTED;
 }
 
+static inline void xpmem_zap(struct address_space *mapping, loff_t start,
+			     loff_t len)
+{
+	unmap_mapping_range(mapping, start, len, 1);
+}
+
 #else
 
 #define XPMEM_KERNEL "range"
@@ -66,11 +72,8 @@ static inline bool xpmem_zap_nested(const struct mmu_notifier_range *range)
 int xpmem_stock_prepare(struct mm_struct *mm);
 void xpmem_stock_granted(struct folio *folio);
 void xpmem_stock_exit(void);
-
-static inline bool xpmem_zap_nested(const struct mmu_notifier_range *range)
-{
-	return false;
-}
+bool xpmem_zap_nested(const struct mmu_notifier_range *range);
+void xpmem_zap(struct address_space *mapping, loff_t start, loff_t len);
 
 /* Nobody calls: the interval notifier has to do, and a reference keeps pages. */
 struct mmu_rmap_notifier;

@@ -241,7 +241,7 @@ void xpmem_import_lose_all(struct xpmem_session *session)
 		imp->lost = true;
 		import_drop_locked(imp, -EHOSTUNREACH);
 		up_write(&imp->lock);
-		unmap_mapping_range(imp->inode->i_mapping, 0, 0, 1);
+		xpmem_zap(imp->inode->i_mapping, 0, 0);
 		xpmem_import_put(imp);
 	}
 }
@@ -285,10 +285,8 @@ bool xpmem_import_revoke(struct xpmem_session *session,
 	}
 	up_write(&imp->lock);
 	if (actions & XPMEM_FRAME_ZAP)
-		unmap_mapping_range(imp->inode->i_mapping,
-				    (loff_t)first << PAGE_SHIFT,
-				    (loff_t)(last - first + 1) << PAGE_SHIFT,
-				    1);
+		xpmem_zap(imp->inode->i_mapping, (loff_t)first << PAGE_SHIFT,
+			  (loff_t)(last - first + 1) << PAGE_SHIFT);
 	xpmem_import_put(imp);
 	return actions & XPMEM_FRAME_ZAP;
 }

@@ -12,7 +12,7 @@
 
 /* Integer value ranges */
 static const struct netlink_range_validation xpmem_a_fd_range = {
-	.max = S32_MAX,
+	.max	= S32_MAX,
 };
 
 /* Global operation policy for xpmem */
@@ -32,33 +32,33 @@ const struct nla_policy xpmem_main_nl_policy[XPMEM_A_DEADLINE_MS + 1] = {
 /* Ops table for xpmem */
 const struct genl_small_ops xpmem_nl_ops[6] = {
 	{
-		.cmd = XPMEM_CMD_SESSION_ADD,
-		.doit = xpmem_nl_session_add_doit,
-		.flags = GENL_ADMIN_PERM,
+		.cmd	= XPMEM_CMD_SESSION_ADD,
+		.doit	= xpmem_nl_session_add_doit,
+		.flags	= GENL_ADMIN_PERM,
 	},
 	{
-		.cmd = XPMEM_CMD_SESSION_DEL,
-		.doit = xpmem_nl_session_del_doit,
-		.flags = GENL_ADMIN_PERM,
+		.cmd	= XPMEM_CMD_SESSION_DEL,
+		.doit	= xpmem_nl_session_del_doit,
+		.flags	= GENL_ADMIN_PERM,
 	},
 	{
-		.cmd = XPMEM_CMD_SESSION_GET,
-		.dumpit = xpmem_nl_session_get_dumpit,
-		.flags = GENL_ADMIN_PERM,
+		.cmd	= XPMEM_CMD_SESSION_GET,
+		.dumpit	= xpmem_nl_session_get_dumpit,
+		.flags	= GENL_ADMIN_PERM,
 	},
 	{
-		.cmd = XPMEM_CMD_SEGMENT_GET,
-		.dumpit = xpmem_nl_segment_get_dumpit,
-		.flags = GENL_ADMIN_PERM,
+		.cmd	= XPMEM_CMD_SEGMENT_GET,
+		.dumpit	= xpmem_nl_segment_get_dumpit,
+		.flags	= GENL_ADMIN_PERM,
 	},
 	{
-		.cmd = XPMEM_CMD_STATS_GET,
-		.doit = xpmem_nl_stats_get_doit,
-		.flags = GENL_ADMIN_PERM,
+		.cmd	= XPMEM_CMD_STATS_GET,
+		.doit	= xpmem_nl_stats_get_doit,
+		.flags	= GENL_ADMIN_PERM,
 	},
 	{
-		.cmd = XPMEM_CMD_FENCE,
-		.doit = xpmem_nl_fence_doit,
-		.flags = GENL_ADMIN_PERM,
+		.cmd	= XPMEM_CMD_FENCE,
+		.doit	= xpmem_nl_fence_doit,
+		.flags	= GENL_ADMIN_PERM,
 	},
 };

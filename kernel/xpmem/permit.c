@@ -177,8 +177,7 @@ void xpmem_permit_destroy(struct xpmem_permit *permit)
 	WRITE_ONCE(permit->dead, true);
 	up_write(lock);
 	if (current->mm != permit->mm || xpmem_attachment_detach_all(permit))
-		unmap_mapping_range(xpmem_permit_inode(permit)->i_mapping, 0, 0,
-				    1);
+		xpmem_zap(xpmem_permit_inode(permit)->i_mapping, 0, 0);
 	xpmem_permit_put(permit);
 }
 

@@ -21,8 +21,8 @@ static void segment_zap_range(struct xpmem_segment *seg, unsigned long first,
 {
 	if (!xpmem_mapped_in(seg, &first, &last))
 		return;
-	unmap_mapping_range(seg->inode->i_mapping, (loff_t)first << PAGE_SHIFT,
-			    (loff_t)(last - first + 1) << PAGE_SHIFT, 1);
+	xpmem_zap(seg->inode->i_mapping, (loff_t)first << PAGE_SHIFT,
+		  (loff_t)(last - first + 1) << PAGE_SHIFT);
 	xpmem_mapped_clear(seg, first, last);
 }
 
@@ -88,7 +88,7 @@ static void segment_zap(struct work_struct *work)
 	down_write(&seg->lock);
 	mappings = atomic_long_read(&seg->mappings);
 	up_write(&seg->lock);
-	unmap_mapping_range(seg->inode->i_mapping, 0, 0, 1);
+	xpmem_zap(seg->inode->i_mapping, 0, 0);
 	down_write(&seg->lock);
 	xpmem_mapped_clear_all(seg, mappings);
 	up_write(&seg->lock);
@@ -218,7 +218,7 @@ void xpmem_segment_destroy(struct xpmem_segment *seg)
 	down_write(&seg->lock);
 	seg->dead = true;
 	up_write(&seg->lock);
-	unmap_mapping_range(seg->inode->i_mapping, 0, 0, 1);
+	xpmem_zap(seg->inode->i_mapping, 0, 0);
 	xpmem_revoke_range(seg, 0, seg->pages - 1, true);
 	mmu_interval_notifier_remove(&seg->notifier);
 	xpmem_segment_put(seg);

@@ -3,13 +3,88 @@
  * What the module must see to by itself on kernels without the mm series.
  *
  * Invariant: as with the series, a notifier runs inside of another one only
- * because an attachment is zapped, and then finds nothing to do, because
- * attachments cannot be exported: this nests one deep.
+ * because an attachment is zapped, and then does nothing: this nests one deep.
  */
+#include <linux/hash.h>
 #include <linux/mmu_notifier.h>
+#include <linux/sched.h>
 #include <linux/workqueue.h>
 
 #include "xpmem.h"
+
+#define BUCKET_BITS 6
+
+/* A task that zaps attachments, on its stack. */
+struct zap {
+	struct hlist_node node;
+	const struct task_struct *task;
+};
+
+/* @lock protects the list and what it leads through. */
+struct bucket {
+	spinlock_t lock;
+	struct hlist_head zaps;
+};
+
+static struct bucket buckets[1 << BUCKET_BITS] = {
+	[0 ...(1 << BUCKET_BITS) - 1] = {
+		.lock = __SPIN_LOCK_UNLOCKED(buckets.lock),
+	},
+};
+
+static struct bucket *bucket_of(const struct task_struct *task)
+{
+	return &buckets[hash_ptr(task, BUCKET_BITS)];
+}
+
+/**
+ * xpmem_zap - take pages away from whoever attached them
+ * @mapping: the segment's or image's
+ * @start:   first byte
+ * @len:     bytes; 0: all
+ *
+ * Context: may sleep; takes @mapping's i_mmap_rwsem.
+ */
+void xpmem_zap(struct address_space *mapping, loff_t start, loff_t len)
+{
+	struct bucket *b = bucket_of(current);
+	struct zap zap = { .task = current };
+
+	spin_lock(&b->lock);
+	hlist_add_head(&zap.node, &b->zaps);
+	spin_unlock(&b->lock);
+	unmap_mapping_range(mapping, start, len, 1);
+	spin_lock(&b->lock);
+	hlist_del(&zap.node);
+	spin_unlock(&b->lock);
+}
+
+/**
+ * xpmem_zap_nested - is this the notifier of an attachment being zapped?
+ * @range: what the notifier is about
+ *
+ * An importer may export the addresses at which it attached something; there is
+ * nothing to take away there.  But zaps are widened to blocks (mapped.c): what
+ * lies beside an attachment may have been attached, and so this would come back
+ * to here without an end.
+ *
+ * Context: the interval notifier's.
+ */
+bool xpmem_zap_nested(const struct mmu_notifier_range *range)
+{
+	struct bucket *b = bucket_of(current);
+	bool found = false;
+	struct zap *zap;
+
+	/* What this task put there, it sees. */
+	if (hlist_empty(&b->zaps))
+		return false;
+	spin_lock(&b->lock);
+	hlist_for_each_entry(zap, &b->zaps, node)
+		found |= zap->task == current;
+	spin_unlock(&b->lock);
+	return found;
+}
 
 static bool nothing(struct mmu_interval_notifier *notifier,
 		    const struct mmu_notifier_range *range, unsigned long seq)
