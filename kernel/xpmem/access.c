@@ -22,6 +22,8 @@ struct access {
 	unsigned int len;
 	void *buf;
 	bool write;
+	unsigned long until; /* jiffies */
+	const struct xpmem_permit *permit;
 };
 
 static void copy(const struct access *a, void *page)
@@ -65,7 +67,7 @@ static int access_local(struct xpmem_segment *seg, const struct access *a)
 		return err;
 	down_read(&seg->lock);
 	err = -EAGAIN;
-	if (seg->dead) {
+	if (seg->dead || a->permit->dead) {
 		err = -EFAULT;
 	} else if (!mmu_interval_read_retry(&seg->notifier, seq)) {
 		if (a->write)
@@ -82,12 +84,13 @@ static int access_local(struct xpmem_segment *seg, const struct access *a)
 static int access_remote(struct xpmem_import *imp, const struct access *a)
 {
 	const struct xpmem_window *window = &imp->session->window;
+	long left = a->until - jiffies;
 	unsigned long page;
 	int err = -EAGAIN;
 
 	down_read(&imp->lock);
 	page = xa_to_value(xa_load(&imp->frames, a->index) ?: xa_mk_value(0));
-	if (imp->lost) {
+	if (imp->lost || a->permit->dead) {
 		err = -EHOSTUNREACH;
 	} else if ((page & XPMEM_PAGE_VALID) &&
 		   (!a->write || (page & XPMEM_PAGE_WRITE))) {
@@ -99,7 +102,7 @@ static int access_remote(struct xpmem_import *imp, const struct access *a)
 	up_read(&imp->lock);
 	if (err != -EAGAIN)
 		return err;
-	return xpmem_fetch_wait(imp, a->index, 1, a->index, a->write, ACCESS_WAIT) ?:
+	return xpmem_fetch_wait(imp, a->index, 1, a->index, a->write, max(left, 1l)) ?:
 		       -EAGAIN;
 }
 
@@ -128,8 +131,9 @@ int xpmem_vma_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 			     PAGE_SIZE - offset_in_page(addr)),
 		.buf = buf,
 		.write = write,
+		.until = jiffies + ACCESS_WAIT,
+		.permit = permit,
 	};
-	unsigned long until = jiffies + ACCESS_WAIT;
 	int err;
 
 	if (READ_ONCE(permit->dead) || a.index >= xpmem_permit_pages(permit))
@@ -143,7 +147,7 @@ int xpmem_vma_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 			return err ?: a.len;
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		if (time_after(jiffies, until))
+		if (time_after(jiffies, a.until))
 			return -ETIMEDOUT;
 		schedule_timeout_killable(msecs_to_jiffies(ACCESS_PAUSE_MS));
 	}

@@ -122,20 +122,24 @@ static int fault_fast(struct vm_fault *vmf, struct xpmem_attachment *att,
  */
 int xpmem_fault_in(struct xpmem_segment *seg, unsigned long index, bool write)
 {
-	int err;
+	unsigned int flags = FAULT_FLAG_KILLABLE |
+			     (write ? FAULT_FLAG_WRITE : 0);
+	unsigned long addr = seg->start + (index << PAGE_SHIFT);
+	int step, err = XPMEM_LOOKUP_UNLOCKED;
 
 	if (!mmget_not_zero(seg->mm))
 		return -EFAULT;
-	err = mmap_read_lock_killable(seg->mm);
-	if (!err) {
-		err = xpmem_lookup_fault_in(
-			seg->mm, seg->start + (index << PAGE_SHIFT),
-			FAULT_FLAG_KILLABLE | (write ? FAULT_FLAG_WRITE : 0));
-		if (err == XPMEM_LOOKUP_UNLOCKED)
-			err = 0;
-		else
+	for (step = 0; step < 2 && err == XPMEM_LOOKUP_UNLOCKED; step++) {
+		err = mmap_read_lock_killable(seg->mm);
+		if (err)
+			break;
+		err = xpmem_lookup_fault_in(seg->mm, addr, flags);
+		if (err != XPMEM_LOOKUP_UNLOCKED)
 			mmap_read_unlock(seg->mm);
+		flags |= FAULT_FLAG_TRIED;
 	}
+	if (err == XPMEM_LOOKUP_UNLOCKED)
+		err = 0;
 	if (!err)
 		WRITE_ONCE(seg->seq, mmu_interval_read_begin(&seg->notifier));
 	mmput_async(seg->mm);

@@ -290,19 +290,31 @@ static bool supplied_by_user(struct vm_area_struct *vma, unsigned long addr,
 	return write && !(page & XPMEM_PAGE_WRITE) && userfaultfd_wp(vma);
 }
 
+/* May a fault wait although it must not?  File systems do, for what they read. */
+static bool may_wait(struct vm_area_struct *vma)
+{
+	if (userfaultfd_armed(vma))
+		return true;
+	return vma->vm_file && !(vma->vm_flags & VM_HUGETLB) &&
+	       file_inode(vma->vm_file)->i_sb->s_magic != TMPFS_MAGIC;
+}
+
 /**
  * xpmem_lookup_fault_in - one step towards a page of the exporter being resident
  * @mm:    the exporter's address space
  * @addr:  the page
- * @flags: FAULT_FLAG_WRITE or FAULT_FLAG_UNSHARE; FAULT_FLAG_KILLABLE or
- *         FAULT_FLAG_RETRY_NOWAIT
+ * @flags: FAULT_FLAG_WRITE or FAULT_FLAG_UNSHARE; FAULT_FLAG_KILLABLE;
+ *         FAULT_FLAG_TRIED in the second step, which else might be like the
+ *         first; or FAULT_FLAG_RETRY_NOWAIT, which asks no file system
  *
  * As the exporter's own touch would, but without marking the page accessed:
  * that would keep reclaim from freeing what only importers use.  One step, not
  * fixup_user_fault(): that goes on by itself after it dropped the lock, when the
  * address may be an attachment's.  What a userfaultfd would be asked for is not
  * faulted in.  What it waits for is the exporter's affair, and may be a file
- * system that does not answer; but it holds no lock meanwhile.
+ * system that does not answer.  It holds no lock while it waits for a page to be
+ * read; a second step (FAULT_FLAG_TRIED), a file system that waits before a page
+ * may be written, and a range under a userfaultfd keep @mm's.
  *
  * Context: @mm's mmap_lock is held for reading; sleeps for I/O, unless
  * FAULT_FLAG_RETRY_NOWAIT.
@@ -322,11 +334,13 @@ int xpmem_lookup_fault_in(struct mm_struct *mm, unsigned long addr,
 		return err;
 	if (!arch_vma_access_permitted(vma, write, false, true))
 		return -EFAULT;
-	if (supplied_by_user(vma, addr, write))
+	if (supplied_by_user(vma, addr, write) ||
+	    ((flags & FAULT_FLAG_RETRY_NOWAIT) && may_wait(vma)))
 		return -EOPNOTSUPP;
-	ret = handle_mm_fault(
-		vma, addr, flags | FAULT_FLAG_REMOTE | FAULT_FLAG_ALLOW_RETRY,
-		NULL);
+	/* The entry may be gone by now: without this flag nobody is asked. */
+	if (!userfaultfd_armed(vma))
+		flags |= FAULT_FLAG_ALLOW_RETRY;
+	ret = handle_mm_fault(vma, addr, flags | FAULT_FLAG_REMOTE, NULL);
 	if (ret & VM_FAULT_COMPLETED)
 		return XPMEM_LOOKUP_UNLOCKED;
 	if (ret & VM_FAULT_ERROR)

@@ -170,13 +170,21 @@ void xpmem_permit_destroy(struct xpmem_permit *permit)
 {
 	struct rw_semaphore *lock = permit->segment ? &permit->segment->lock :
 						      &permit->import->lock;
+	bool left = false;
 
 	xa_erase(&permits, permit->apid);
 	/* Whoever maps looks at it under the lock: none does from here on. */
 	down_write(lock);
 	WRITE_ONCE(permit->dead, true);
 	up_write(lock);
-	if (current->mm != permit->mm || xpmem_attachment_detach_all(permit))
+	if (current->mm == permit->mm) {
+		left = xpmem_attachment_detach_all(permit);
+	} else if (mmget_not_zero(permit->mm)) {
+		left = true;
+		mmput_async(permit->mm);
+	}
+	/* Of an address space that has ended nothing is left; spare the others. */
+	if (left)
 		xpmem_zap(xpmem_permit_inode(permit)->i_mapping, 0, 0);
 	xpmem_permit_put(permit);
 }

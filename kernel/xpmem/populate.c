@@ -83,7 +83,8 @@ void xpmem_populate(unsigned long start, size_t size)
  * @len:    bytes
  * @advice: POSIX_FADV_*
  *
- * All attachments of the caller that begin before @offset and end behind it.
+ * Nothing tells which attachment is meant: all of the caller's that show @offset
+ * are populated.
  *
  * Context: process; may sleep; takes the mmap_lock.
  * Return: 0.

@@ -168,7 +168,8 @@ static struct xpmem_segment *segment_alloc(unsigned long start, size_t size,
  * Nothing needs to be mapped there, now or ever.
  *
  * Context: process; may sleep; takes the mmap_lock.
- * Return: 0, -EINVAL for an impossible range, -ENOMEM.
+ * Return: 0, -EINVAL for an impossible range, -ENOMEM; -ERESTARTNOINTR, a signal
+ * is pending.
  */
 int xpmem_segment_create(struct xpmem_process *process, unsigned long start,
 			 size_t size, umode_t mode, u64 *segid)
@@ -183,6 +184,9 @@ int xpmem_segment_create(struct xpmem_process *process, unsigned long start,
 		return PTR_ERR(seg);
 	err = mmu_interval_notifier_insert(&seg->notifier, seg->mm, start, size,
 					   &segment_notifier_ops);
+	/* The first one of an address space takes all its locks. */
+	if (err == -EINTR)
+		err = -ERESTARTNOINTR;
 	if (err)
 		goto put;
 	seg->seq = mmu_interval_read_begin(&seg->notifier);

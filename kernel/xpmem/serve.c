@@ -53,6 +53,7 @@ static int fault_in(struct mm_struct *mm, unsigned long addr,
 		if (err != XPMEM_LOOKUP_UNLOCKED)
 			return err;
 		mmap_read_lock(mm);
+		flags |= FAULT_FLAG_TRIED;
 	}
 	return -EAGAIN;
 }

@@ -2,8 +2,8 @@
 /*
  * What Linux asks of an attachment's VMA: faults, copies, ends, names.
  *
- * Before: attach.c.  Next: fault.c, huge.c, import.c.  Invariant: nothing here
- * sleeps with the mmap_lock held for what another address space does.
+ * Before: attach.c.  Next: fault.c, huge.c, import.c, access.c.  Invariant: no
+ * fault sleeps with the mmap_lock held for what another address space does.
  */
 #include <linux/mm.h>
 
