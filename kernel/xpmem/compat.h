@@ -127,16 +127,6 @@ static inline void mapping_set_zap_nested(struct address_space *mapping)
 
 #endif
 
-/* --- a function of the mm, with it as an argument, without it -------------- */
-
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
-#define xpmem_unmapped_area(...) (current->mm->get_unmapped_area(__VA_ARGS__))
-#elif LINUX_VERSION_CODE < KERNEL_VERSION(6, 19, 0)
-#define xpmem_unmapped_area(...) mm_get_unmapped_area(current->mm, __VA_ARGS__)
-#else
-#define xpmem_unmapped_area(...) mm_get_unmapped_area(__VA_ARGS__)
-#endif
-
 /* --- 6.17 dropped them ----------------------------------------------------- */
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 17, 0)
