@@ -21,6 +21,7 @@
 #define XT_HOME 1
 #define XT_MIB (1024UL * 1024)
 #define XT_WAIT_MS 600000 /* longest wait for another partition */
+#define XT_MEET_MS 120000 /* and for it to start the same program */
 
 extern int xt_me; /* this partition's id */
 extern int xt_nodes; /* how many there are */
