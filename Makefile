@@ -26,7 +26,7 @@ XT_FLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Iinclude -Iinclude/uapi \
 # The benchmarks: one program, a file a topic.
 BENCH_O := $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(wildcard tests/bench/*.c))
 
-.PHONY: all $(PARTS) module demo check bench install clean help
+.PHONY: all $(PARTS) module demo check bench cost series-check install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: $(XT_HELP)
 
@@ -85,6 +85,18 @@ bench:
 	@$(MAKE) -s --no-print-directory lib/libxpmem daemon $(BUILD)/tests/bench/bench
 	@tests/bench/run $(BENCH_FLAGS)
 
+# What the mm series costs whoever does not use it. COST_FLAGS: tests/series/cost --help.
+cost:
+	@tests/setup
+	@$(MAKE) -s --no-print-directory lib/libxpmem daemon
+	@tests/series/cost $(COST_FLAGS)
+
+# What make check has no time for: every patch by itself, all of the mm selftests.
+series-check:
+	@tests/setup
+	@tests/series/check --each
+	@tests/series/mm-selftests
+
 install: all
 	@for d in lib/libxpmem daemon; do \
 		$(MAKE) --no-print-directory -C $$d O=$(BUILD) install || exit 1; \
@@ -105,6 +117,12 @@ help:
 	@echo 'make check               all tests; sets up what they need'
 	@echo 'make bench               local attachments beside references, in time and in'
 	@echo '                         instructions; BENCH_FLAGS: tests/bench/run --help'
+	@echo 'make cost                what the mm series costs whoever does not use it: code,'
+	@echo '                         faults, munmap, reclaim, migration, with the option'
+	@echo '                         off, on, and registered; COST_FLAGS: tests/series/cost'
+	@echo '                         --help'
+	@echo 'make series-check        each patch by itself, objects with the option off, all'
+	@echo '                         of the mm selftests without and with the series; long'
 	@echo 'make install             DESTDIR=, PREFIX= (default $(PREFIX))'
 	@echo 'make clean               removes build/; cached kernels stay (tests/lab/lab kernels)'
 	@echo
