@@ -28,7 +28,7 @@
 /* The deadline of a session is 10 s; a debug kernel makes other work slow. */
 #define LOST_MS 30000
 #define PATIENCE_MS 120000
-#define SHMEM_HUGE "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
+#define THP "/sys/kernel/mm/transparent_hugepage/"
 
 enum mode { ACKNOWLEDGED, LATE, LOST };
 
@@ -47,6 +47,16 @@ static void number(char *key, const char *what, size_t i)
 }
 
 /* --- home ---------------------------------------------------------------- */
+
+/*
+ * Compaction on behalf of others takes any page back, before its row does: none
+ * once the areas are there.
+ */
+static void compact_for_others(bool on)
+{
+	write_text("/proc/sys/vm/compaction_proactiveness", on ? "20" : "0");
+	write_text(THP "defrag", on ? "madvise" : "never");
+}
 
 static void start_all(uint32_t pass)
 {
@@ -241,7 +251,9 @@ static void home(enum mode mode, uint32_t pass)
 {
 	long long start = xt_ms();
 
+	compact_for_others(true);
 	start_all(pass);
+	compact_for_others(false);
 	xt_await("held-2");
 	if (mode == LOST) {
 		xt_await("held-3");
@@ -471,7 +483,7 @@ int main(void)
 	xt_start("rows");
 	xt_need(areas != MAP_FAILED && holds, "memory for %zu areas", count);
 	if (xt_me == XT_HOME)
-		write_text(SHMEM_HUGE, "advise");
+		write_text(THP "shmem_enabled", "advise");
 	xt_case("acknowledged");
 	take_part(ACKNOWLEDGED, 1);
 	xt_case("late");
