@@ -20,6 +20,9 @@ XT_PROG := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out \
 	   tests/lab-tests/xt%,$(wildcard tests/lab-tests/*.c)) \
 	   $(wildcard tests/demo/*.c))
 XT_HDRS := $(wildcard tests/lab-tests/*.h include/*.h)
+# A topic of several files.
+ROWS_O  := $(patsubst tests/lab-tests/%.c,$(BUILD)/tests/obj/%.o,$(wildcard \
+	   tests/lab-tests/rows/*.c))
 XT_FLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Iinclude -Iinclude/uapi \
 	   -Itests/lab-tests -DXT_LAB='"$(CURDIR)/tests/lab/lab"'
 
@@ -30,7 +33,7 @@ BENCH_O := $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(wildcard tests/bench/*.
 .DELETE_ON_ERROR:
 .SECONDARY: $(XT_HELP)
 
-all: $(PARTS) $(XT_PROG) $(BUILD)/tests/bench/bench
+all: $(PARTS) $(XT_PROG) $(BUILD)/tests/lab-tests/rows $(BUILD)/tests/bench/bench
 
 # Says what is missing and why, and installs it; silent when nothing is.
 $(BUILD)/.setup: tests/setup
@@ -51,6 +54,13 @@ $(BUILD)/tests/%: tests/%.c $(XT_HELP) $(XT_HDRS) | lib/libxpmem
 	@mkdir -p $(@D)
 	@echo '  CC  $(@:$(CURDIR)/%=%)'
 	@$(CC) $(XT_FLAGS) -o $@ $< $(XT_HELP) -L$(BUILD)/lib -lxpmem
+
+$(ROWS_O): tests/lab-tests/rows/rows.h
+
+$(BUILD)/tests/lab-tests/rows: $(ROWS_O) $(XT_HELP) | lib/libxpmem
+	@mkdir -p $(@D)
+	@echo '  LD  $(@:$(CURDIR)/%=%)'
+	@$(CC) $(CFLAGS) -o $@ $^ -L$(BUILD)/lib -lxpmem
 
 $(BUILD)/tests/obj/bench/%.o: tests/bench/%.c tests/bench/bench.h include/xpmem.h \
 			      $(BUILD)/.setup
