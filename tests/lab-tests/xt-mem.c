@@ -156,14 +156,24 @@ size_t xt_huge_bytes(const void *mem)
 	return found;
 }
 
-uint64_t xt_frame(const void *at)
+void xt_frames(const void *at, uint64_t *frames, size_t n)
 {
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	uint64_t entry = 0;
+	const ssize_t len = n * sizeof(*frames);
 
-	if (pread(fd, &entry, sizeof(entry),
-		  (uintptr_t)at / xt_page * sizeof(entry)) != sizeof(entry))
-		entry = 0;
+	if (pread(fd, frames, len, (uintptr_t)at / xt_page * sizeof(*frames)) !=
+	    len)
+		memset(frames, 0, len);
 	close(fd);
-	return entry >> 63 ? entry & ((1ULL << 55) - 1) : 0;
+	for (size_t i = 0; i < n; i++)
+		frames[i] = frames[i] >> 63 ? frames[i] & ((1ULL << 55) - 1) :
+					      0;
+}
+
+uint64_t xt_frame(const void *at)
+{
+	uint64_t frame;
+
+	xt_frames(at, &frame, 1);
+	return frame;
 }

@@ -20,7 +20,8 @@
 
 #define XT_HOME 1
 #define XT_MIB (1024UL * 1024)
-#define XT_WAIT_MS 180000 /* longest wait for another partition */
+#define XT_WAIT_MS 600000 /* longest wait for another partition */
+#define XT_MEET_MS 120000 /* and for it to start the same program */
 
 extern int xt_me; /* this partition's id */
 extern int xt_nodes; /* how many there are */
@@ -84,6 +85,7 @@ void *xt_map(size_t size); /* anonymous, private, page by page */
 void *xt_map_huge(size_t size); /* the same with huge pages behind it */
 size_t xt_huge_bytes(const void *mem); /* AnonHugePages there */
 uint64_t xt_frame(const void *at); /* frame behind an address, or 0 */
+void xt_frames(const void *at, uint64_t *frames, size_t n); /* of n pages */
 
 /* Catches SIGBUS and SIGSEGV outside of those: a failed check. */
 void xt_mem_init(void);
