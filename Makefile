@@ -20,17 +20,20 @@ XT_PROG := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out \
 	   tests/lab-tests/xt%,$(wildcard tests/lab-tests/*.c)) \
 	   $(wildcard tests/demo/*.c))
 XT_HDRS := $(wildcard tests/lab-tests/*.h include/*.h)
+# A topic of several files.
+ROWS_O  := $(patsubst tests/lab-tests/%.c,$(BUILD)/tests/obj/%.o,$(wildcard \
+	   tests/lab-tests/rows/*.c))
 XT_FLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Iinclude -Iinclude/uapi \
 	   -Itests/lab-tests -DXT_LAB='"$(CURDIR)/tests/lab/lab"'
 
 # The benchmarks: one program, a file a topic.
 BENCH_O := $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(wildcard tests/bench/*.c))
 
-.PHONY: all $(PARTS) module demo check bench install clean help
+.PHONY: all $(PARTS) module demo check bench cost series-check install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: $(XT_HELP)
 
-all: $(PARTS) $(XT_PROG) $(BUILD)/tests/bench/bench
+all: $(PARTS) $(XT_PROG) $(BUILD)/tests/lab-tests/rows $(BUILD)/tests/bench/bench
 
 # Says what is missing and why, and installs it; silent when nothing is.
 $(BUILD)/.setup: tests/setup
@@ -51,6 +54,13 @@ $(BUILD)/tests/%: tests/%.c $(XT_HELP) $(XT_HDRS) | lib/libxpmem
 	@mkdir -p $(@D)
 	@echo '  CC  $(@:$(CURDIR)/%=%)'
 	@$(CC) $(XT_FLAGS) -o $@ $< $(XT_HELP) -L$(BUILD)/lib -lxpmem
+
+$(ROWS_O): tests/lab-tests/rows/rows.h
+
+$(BUILD)/tests/lab-tests/rows: $(ROWS_O) $(XT_HELP) | lib/libxpmem
+	@mkdir -p $(@D)
+	@echo '  LD  $(@:$(CURDIR)/%=%)'
+	@$(CC) $(CFLAGS) -o $@ $^ -L$(BUILD)/lib -lxpmem
 
 $(BUILD)/tests/obj/bench/%.o: tests/bench/%.c tests/bench/bench.h include/xpmem.h \
 			      $(BUILD)/.setup
@@ -85,6 +95,18 @@ bench:
 	@$(MAKE) -s --no-print-directory lib/libxpmem daemon $(BUILD)/tests/bench/bench
 	@tests/bench/run $(BENCH_FLAGS)
 
+# What the mm series costs whoever does not use it. COST_FLAGS: tests/series/cost --help.
+cost:
+	@tests/setup
+	@$(MAKE) -s --no-print-directory lib/libxpmem daemon
+	@tests/series/cost $(COST_FLAGS)
+
+# What make check has no time for: every patch by itself, all of the mm selftests.
+series-check:
+	@tests/setup
+	@tests/series/check --each
+	@tests/series/mm-selftests
+
 install: all
 	@for d in lib/libxpmem daemon; do \
 		$(MAKE) --no-print-directory -C $$d O=$(BUILD) install || exit 1; \
@@ -105,6 +127,12 @@ help:
 	@echo 'make check               all tests; sets up what they need'
 	@echo 'make bench               local attachments beside references, in time and in'
 	@echo '                         instructions; BENCH_FLAGS: tests/bench/run --help'
+	@echo 'make cost                what the mm series costs whoever does not use it: code,'
+	@echo '                         faults, munmap, reclaim, migration, with the option'
+	@echo '                         off, on, and registered; COST_FLAGS: tests/series/cost'
+	@echo '                         --help'
+	@echo 'make series-check        each patch by itself, objects with the option off, all'
+	@echo '                         of the mm selftests without and with the series; long'
 	@echo 'make install             DESTDIR=, PREFIX= (default $(PREFIX))'
 	@echo 'make clean               removes build/; cached kernels stay (tests/lab/lab kernels)'
 	@echo
