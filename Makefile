@@ -101,10 +101,12 @@ cost:
 	@$(MAKE) -s --no-print-directory lib/libxpmem daemon
 	@tests/series/cost $(COST_FLAGS)
 
-# What make check has no time for: every patch by itself, all of the mm selftests.
+# What make check has no time for: every patch by itself, all of the mm selftests,
+# KUnit on the other architectures.
 series-check:
 	@tests/setup
 	@tests/series/check --each
+	@for arch in x86_64 arm64-4k arm64-64k; do tests/kunit/run $$arch || exit 1; done
 	@tests/series/mm-selftests
 
 install: all

@@ -53,6 +53,9 @@ bool xpmem_export_exportable(const struct xpmem_segment *seg,
 	    folio_test_hwpoison(folio) || folio_test_ksm(folio) ||
 	    folio_nr_pages(folio) > XPMEM_FOLIO_PAGES)
 		return false;
+	/* One bad page, of a folio that could not be split */
+	if (folio_test_large(folio) && folio_test_has_hwpoisoned(folio))
+		return false;
 	if (folio_test_anon(folio))
 		return true;
 	return folio_test_swapbacked(folio) && folio->mapping &&
