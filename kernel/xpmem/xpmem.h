@@ -58,15 +58,16 @@ struct xpmem_session;
 #define XPMEM_FOLIO_PAGES 512
 
 /* stats.c: every counter of /sys, netlink and xpmemctl, in one list. */
-#define XPMEM_COUNTERS(X)                                                  \
-	X(segments)                                                        \
-	X(permits)                                                         \
-	X(attachments)                                                     \
-	X(imports)                                                         \
-	X(exported)                                                        \
-	X(granted) X(revoked) X(acked) X(released) X(quarantine)           \
-		X(faults_local) X(faults_huge) X(faults_remote) X(fetches) \
-			X(gets) X(attaches) X(refused_gets)
+#define XPMEM_COUNTERS(X)                                                      \
+	X(segments)                                                            \
+	X(permits)                                                             \
+	X(attachments)                                                         \
+	X(imports)                                                             \
+	X(exported)                                                            \
+	X(granted)                                                             \
+	X(revoked) X(acked) X(released) X(quarantine) X(faults_local)          \
+		X(faults_huge) X(faults_remote) X(fetches) X(gets) X(attaches) \
+			X(refused_gets)
 
 /* Each CPU counts for itself; only the sum over all of them means anything. */
 struct xpmem_counters {
