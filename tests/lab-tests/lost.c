@@ -34,23 +34,6 @@ static void lab_ctl(const char *verb, const char *id)
 	xt_ok(!system(command), "lab ctl %s %s", verb, id);
 }
 
-/*
- * Nothing tells a process that its attachment ended, until it touches it:
- * this does, every 50 ms.
- */
-static bool touch_ends(void *at)
-{
-	const struct timespec pause = { .tv_nsec = 50000000 };
-	long long end = xt_ms() + PATIENCE_MS;
-
-	while (xt_ms() < end) {
-		if (xt_load(at, NULL) == SIGBUS)
-			return true;
-		nanosleep(&pause, NULL);
-	}
-	return false;
-}
-
 static void exporter(void *arg)
 {
 	char *mem = xt_map(SIZE);
@@ -146,7 +129,8 @@ static void cut_off(void)
 	xt_put("attached-2", "1");
 	xt_leave();
 	xt_put("parted-2", "1");
-	xt_ok(touch_ends(at), "p2's touch is SIGBUS in the end");
+	xt_ok(xt_touch_ends(at, PATIENCE_MS),
+	      "p2's touch is SIGBUS in the end");
 	xt_ok(xt_store((char *)at + SIZE - 8, 0) == SIGBUS, "its store too");
 	xt_ok(!xpmem_detach(at), "xpmem_detach");
 	xt_ok(!xpmem_release(apid), "xpmem_release");
@@ -175,7 +159,8 @@ static void third(void)
 	xt_put("stored-again", "1");
 	xt_await("parted-1");
 	lab_ctl("poweroff", "1");
-	xt_ok(touch_ends(at), "p3's touch is SIGBUS in the end");
+	xt_ok(xt_touch_ends(at, PATIENCE_MS),
+	      "p3's touch is SIGBUS in the end");
 	xt_ok(!xpmem_detach(at), "xpmem_detach");
 	xt_ok(!xpmem_release(apid), "xpmem_release");
 	xt_nothing_left("on p3");

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Of each thread: the signal of an access comes to the one that made it. */
@@ -176,4 +177,17 @@ uint64_t xt_frame(const void *at)
 
 	xt_frames(at, &frame, 1);
 	return frame;
+}
+
+bool xt_touch_ends(void *at, int patience_ms)
+{
+	const struct timespec pause = { .tv_nsec = 50000000 };
+	long long end = xt_ms() + patience_ms;
+
+	while (xt_ms() < end) {
+		if (xt_load(at, NULL) == SIGBUS)
+			return true;
+		nanosleep(&pause, NULL);
+	}
+	return false;
 }

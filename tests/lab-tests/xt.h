@@ -87,6 +87,11 @@ void *xt_map_huge(size_t size); /* the same with huge pages behind it */
 size_t xt_huge_bytes(const void *mem); /* AnonHugePages there */
 uint64_t xt_frame(const void *at); /* frame behind an address, or 0 */
 void xt_frames(const void *at, uint64_t *frames, size_t n); /* of n pages */
+/*
+ * Nothing tells a process that its attachment ended, until it touches it: this
+ * does, every 50 ms. True when a touch was SIGBUS.
+ */
+bool xt_touch_ends(void *at, int patience_ms);
 
 /* Catches SIGBUS and SIGSEGV outside of those: a failed check. */
 void xt_mem_init(void);

@@ -419,23 +419,6 @@ static void importer(enum mode mode, uint32_t pass)
 	xt_nothing_left("at the end");
 }
 
-/*
- * Nothing tells a process that its attachment ended, until it touches it:
- * this does, every 50 ms.
- */
-static bool touch_ends(void *at)
-{
-	const struct timespec pause = { .tv_nsec = 50000000 };
-	long long end = xt_ms() + PATIENCE_MS;
-
-	while (xt_ms() < end) {
-		if (xt_load(at, NULL) == SIGBUS)
-			return true;
-		nanosleep(&pause, NULL);
-	}
-	return false;
-}
-
 /* p2, on its own from the cut on. */
 static void silent(uint32_t pass)
 {
@@ -445,7 +428,7 @@ static void silent(uint32_t pass)
 	xt_put("parted-2", "1");
 	for (size_t i = 0; i < count; i++)
 		if (areas[i].segid)
-			xt_ok(touch_ends(holds[i].at),
+			xt_ok(xt_touch_ends(holds[i].at, PATIENCE_MS),
 			      "%s: SIGBUS for p2 in the end", areas[i].name);
 	release_all();
 	xt_nothing_left("on p2");
