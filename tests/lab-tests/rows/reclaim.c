@@ -152,7 +152,7 @@ const struct row reclaim_rows[] = {
 	{ "poison", MEM_ANON, poison, .sees = NOTHING, .to = PAGE },
 	{ "poison of a file", MEM_FILE, poison, .sees = NOTHING, .to = PAGE },
 	{ "poison of a huge page", MEM_HUGE, poison, .sees = NOTHING,
-	  .to = PAGE },
+	  .to = PAGE, .flags = ROW_ANSWERED },
 	{ "split", MEM_HUGE, split, .sees = KEPT },
 	{ "collapse", MEM_ANON_ROOM, collapse, .sees = KEPT,
 	  .flags = ROW_LEAVES },

@@ -40,6 +40,7 @@ enum sees { KEPT, ZEROS, NOTHING };
 #define ROW_FIXED 8 /* nor can the exporter */
 #define ROW_ALIKE 16 /* pages have the same words */
 #define ROW_GROUP 32 /* in a memory group of its own */
+#define ROW_ANSWERED 64 /* not with an importer that does not answer */
 
 struct area;
 typedef enum outcome (*row_op)(struct area *a);
