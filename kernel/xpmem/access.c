@@ -34,9 +34,13 @@ static void copy(const struct access *a, void *page)
 		memcpy(a->buf, page + a->offset, a->len);
 }
 
+/* -EINPROGRESS: it was made present just now, look again at once. */
 static int local_find(struct xpmem_segment *seg, const struct access *a,
 		      unsigned long *page)
 {
+	const unsigned long addr = seg->start + (a->index << PAGE_SHIFT);
+	const unsigned int flags = FAULT_FLAG_RETRY_NOWAIT |
+				   (a->write ? FAULT_FLAG_WRITE : 0);
 	const struct xpmem_span span = {
 		.index = a->index,
 		.count = 1,
@@ -49,8 +53,8 @@ static int local_find(struct xpmem_segment *seg, const struct access *a,
 	if (mmap_read_trylock(seg->mm)) {
 		err = xpmem_lookup(seg, &span, 1, a->write);
 		if (err == -EAGAIN)
-			err = xpmem_lookup_fault_in(seg->mm, seg->start + (a->index << PAGE_SHIFT), FAULT_FLAG_RETRY_NOWAIT | (a->write ? FAULT_FLAG_WRITE : 0)) ?:
-				      -EAGAIN;
+			err = xpmem_lookup_fault_in(seg->mm, addr, flags) ?:
+				      -EINPROGRESS;
 		mmap_read_unlock(seg->mm);
 	}
 	mmput_async(seg->mm);
@@ -143,12 +147,14 @@ int xpmem_vma_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 	for (;;) {
 		err = permit->segment ? access_local(permit->segment, &a) :
 					access_remote(permit->import, &a);
-		if (err != -EAGAIN)
+		if (err != -EAGAIN && err != -EINPROGRESS)
 			return err ?: a.len;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		if (time_after(jiffies, a.until))
 			return -ETIMEDOUT;
-		schedule_timeout_killable(msecs_to_jiffies(ACCESS_PAUSE_MS));
+		if (err == -EAGAIN)
+			schedule_timeout_killable(
+				msecs_to_jiffies(ACCESS_PAUSE_MS));
 	}
 }
