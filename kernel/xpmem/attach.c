@@ -9,6 +9,7 @@
  */
 #include <linux/file.h>
 #include <linux/mman.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "trace.h"
@@ -22,9 +23,21 @@ static atomic_t *attachment_count(struct xpmem_permit *permit)
 				 &permit->import->nr_attachments;
 }
 
+static struct xpmem_users *attachment_users(struct xpmem_permit *permit)
+{
+	return permit->segment ? &permit->segment->users :
+				 &permit->import->users;
+}
+
 static void attachment_end(struct xpmem_attachment *att)
 {
 	struct xpmem_permit *permit = att->permit;
+	struct xpmem_users *users = attachment_users(permit);
+
+	spin_lock(&users->lock);
+	list_del(&att->node);
+	spin_unlock(&users->lock);
+	mmdrop(att->mm);
 
 	if (atomic_dec_and_test(attachment_count(permit)) && permit->import)
 		xpmem_import_idle(permit->import);
@@ -71,10 +84,12 @@ void xpmem_attachment_put(struct xpmem_attachment *att)
 	kref_put(&att->ref, attachment_unused);
 }
 
-static struct xpmem_attachment *attachment_alloc(struct xpmem_permit *permit)
+static struct xpmem_attachment *
+attachment_alloc(struct xpmem_permit *permit, const struct vm_area_struct *vma)
 {
 	struct xpmem_attachment *att =
 		kzalloc(sizeof(*att), GFP_KERNEL_ACCOUNT);
+	struct xpmem_users *users = attachment_users(permit);
 
 	if (!att)
 		return NULL;
@@ -82,6 +97,14 @@ static struct xpmem_attachment *attachment_alloc(struct xpmem_permit *permit)
 	mutex_init(&att->tables);
 	INIT_WORK(&att->work, attachment_end_work);
 	att->permit = permit;
+	att->start = vma->vm_start;
+	att->end = vma->vm_end;
+	att->first = vma->vm_pgoff;
+	att->mm = vma->vm_mm;
+	mmgrab(att->mm);
+	spin_lock(&users->lock);
+	list_add(&att->node, &users->list);
+	spin_unlock(&users->lock);
 	get_file(permit->file);
 	atomic_inc(attachment_count(permit));
 	xpmem_count(attachments);
@@ -100,11 +123,9 @@ static int attachment_mmap(struct file *file, struct vm_area_struct *vma)
 	if (!(vma->vm_flags & VM_SHARED) ||
 	    vma->vm_pgoff + vma_pages(vma) > xpmem_permit_pages(permit))
 		return -EINVAL;
-	att = attachment_alloc(permit);
+	att = attachment_alloc(permit, vma);
 	if (!att)
 		return -ENOMEM;
-	att->start = vma->vm_start;
-	att->end = vma->vm_end;
 	/* VM_IO: otherwise madvise() could take VM_DONTCOPY away. */
 	vm_flags_mod(vma,
 		     VM_IO | VM_PFNMAP | VM_DONTCOPY | VM_DONTEXPAND |

@@ -65,6 +65,7 @@ static void places_add(const struct xpmem_export *e, struct xpmem_revoke *m)
 {
 	const struct xpmem_place *place;
 
+	m->at[m->count] = m->named;
 	for (place = &e->place; place && place->seg; place = place->next) {
 		unsigned long pages = place->seg->pages;
 		long first = max(place->base, 0l);
@@ -72,6 +73,7 @@ static void places_add(const struct xpmem_export *e, struct xpmem_revoke *m)
 				 place->base + folio_nr_pages(e->folio));
 
 		run_add(m, place->seg->segid, first, end - first);
+		m->named += end - first;
 	}
 	m->pages += folio_nr_pages(e->folio);
 	m->pfn[m->count++] = folio_pfn(e->folio);

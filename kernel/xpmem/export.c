@@ -151,6 +151,16 @@ static void entry_abandon_locked(struct xpmem_serve *s, struct xpmem_export *e)
 	s->spare[s->nr_spare++] = e;
 }
 
+/* How often was the page spared, as in the entry's flags? */
+static u8 times_spared(struct xpmem_segment *seg, unsigned long index)
+{
+	void *entry = xa_load(&seg->places, index);
+
+	if (!xa_is_value(entry))
+		return 0;
+	return (xa_to_value(entry) >> XPMEM_DEFER_SHIFT) * XPMEM_EXPORT_SPARED;
+}
+
 /* How long is a page not granted yet?  Milliseconds; 0: now. */
 static unsigned int deferred_ms(struct xpmem_segment *seg, unsigned long index)
 {
@@ -159,8 +169,21 @@ static unsigned int deferred_ms(struct xpmem_segment *seg, unsigned long index)
 
 	if (!xa_is_value(entry))
 		return 0;
-	left = (long)((xa_to_value(entry) - jiffies) << 1) >> 1;
+	left = (long)((xa_to_value(entry) - jiffies) << 4) >> 4;
 	return left > 0 ? jiffies_to_msecs(left) : 0;
+}
+
+/**
+ * xpmem_export_around - does a page go with the touched one?
+ * @s: the fetch
+ * @i: which of its pages
+ */
+bool xpmem_export_around(const struct xpmem_serve *s, unsigned int i)
+{
+	unsigned long first = (s->seg->start >> PAGE_SHIFT) + s->start;
+
+	return (first + i) / XPMEM_SERVE_AROUND ==
+	       (first + s->target) / XPMEM_SERVE_AROUND;
 }
 
 static int folio_grant_locked(struct xpmem_serve *s, struct folio *folio,
@@ -172,6 +195,7 @@ static int folio_grant_locked(struct xpmem_serve *s, struct folio *folio,
 		.lost = xpmem_home.lost,
 	};
 	long base = (long)index - (long)(pfn - folio_pfn(folio));
+	u8 spared = times_spared(s->seg, max(base, 0l));
 	bool made = !e;
 	unsigned int ms;
 	int err = 0;
@@ -195,22 +219,16 @@ static int folio_grant_locked(struct xpmem_serve *s, struct folio *folio,
 		err = -EBUSY;
 	if (err && made)
 		entry_abandon_locked(s, e);
-	if (!err)
+	if (err)
+		return err;
+	/*
+	 * The first time the acknowledgement tells.  Pages that only come along,
+	 * farther from the touched one, are not young for it.
+	 */
+	if (spared && xpmem_export_around(s, index - s->start))
 		e->state.flags |= XPMEM_EXPORT_YOUNG;
-	return err;
-}
-
-/**
- * xpmem_export_around - does a page go with the touched one?
- * @s: the fetch
- * @i: which of its pages
- */
-bool xpmem_export_around(const struct xpmem_serve *s, unsigned int i)
-{
-	unsigned long first = (s->seg->start >> PAGE_SHIFT) + s->start;
-
-	return (first + i) / XPMEM_SERVE_AROUND ==
-	       (first + s->target) / XPMEM_SERVE_AROUND;
+	e->state.flags |= spared;
+	return 0;
 }
 
 /*

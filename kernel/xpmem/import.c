@@ -31,6 +31,7 @@ static struct xpmem_import *import_alloc(struct xpmem_session *session,
 	xa_init(&imp->frames);
 	spin_lock_init(&imp->fetch_lock);
 	INIT_LIST_HEAD(&imp->fetches);
+	xpmem_users_init(&imp->users);
 	imp->segid = segid;
 	imp->pages = pages;
 	kref_get(&session->ref);
@@ -257,6 +258,7 @@ static u8 frame_phase(struct xpmem_import *imp, unsigned long index)
  * xpmem_import_revoke - the home wants pages back: unmap them everywhere
  * @session: the session
  * @run:     which, checked by xpmem_wire_check_payload()
+ * @young:   told which of them were used
  *
  * When this returns, nobody on this partition can reach them.
  *
@@ -265,7 +267,8 @@ static u8 frame_phase(struct xpmem_import *imp, unsigned long index)
  * Return: true if anything was held.
  */
 bool xpmem_import_revoke(struct xpmem_session *session,
-			 const struct xpmem_wire_revoke_run *run)
+			 const struct xpmem_wire_revoke_run *run,
+			 struct xpmem_young *young)
 {
 	unsigned long first = le64_to_cpu(run->index), index = first;
 	unsigned long last = first + le32_to_cpu(run->count) - 1;
@@ -274,6 +277,7 @@ bool xpmem_import_revoke(struct xpmem_session *session,
 	unsigned int actions = 0;
 	void *entry;
 
+	xpmem_young_find(young, imp, run);
 	if (!imp)
 		return false;
 	down_write(&imp->lock);

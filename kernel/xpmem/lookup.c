@@ -44,7 +44,15 @@ static pud_t *walk_to_pud(struct mm_struct *mm, unsigned long addr)
 	return pud_offset(p4d, addr);
 }
 
-static pmd_t *walk_to_pmd(struct mm_struct *mm, unsigned long addr)
+/**
+ * xpmem_lookup_pmd - the entry above a page table
+ * @mm:   the address space, held by mmgrab() at least
+ * @addr: the address
+ *
+ * Context: interrupts off: no table is freed meanwhile.
+ * Return: NULL if there is none.
+ */
+pmd_t *xpmem_lookup_pmd(struct mm_struct *mm, unsigned long addr)
 {
 	pud_t *pudp = walk_to_pud(mm, addr), pud;
 
@@ -126,7 +134,7 @@ static void look_at_table(struct mm_struct *mm, unsigned long addr,
 	pte_t *pte;
 
 	local_irq_save(irq);
-	pmdp = walk_to_pmd(mm, addr);
+	pmdp = xpmem_lookup_pmd(mm, addr);
 	if (!pmdp) {
 		pudp = walk_to_pud(mm, addr);
 		if (pudp)
@@ -227,7 +235,7 @@ int xpmem_lookup_huge(struct xpmem_segment *seg, unsigned long index,
 	if (vma_check(vma, write) || addr + PMD_SIZE > vma->vm_end)
 		return -EAGAIN;
 	local_irq_save(irq);
-	pmdp = walk_to_pmd(seg->mm, addr);
+	pmdp = xpmem_lookup_pmd(seg->mm, addr);
 	pudp = walk_to_pud(seg->mm, addr);
 	if (pmdp)
 		*page = look_at_pmd(pmdp_get_lockless(pmdp), write);
@@ -258,7 +266,7 @@ unsigned long xpmem_lookup_absent(struct mm_struct *mm, unsigned long addr,
 	pte_t *pte;
 
 	local_irq_save(irq);
-	pmdp = walk_to_pmd(mm, addr);
+	pmdp = xpmem_lookup_pmd(mm, addr);
 	if (!pmdp)
 		goto unlock;
 	pmd = pmdp_get_lockless(pmdp);

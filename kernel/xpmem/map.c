@@ -61,16 +61,20 @@ struct look {
 	pte_t read;
 	pte_t write;
 	bool may_write;
+	bool aged;
 };
 
 static struct look look_of(const struct vm_area_struct *vma)
 {
+	const struct xpmem_attachment *att = vma->vm_private_data;
 	pte_t read = pte_mkspecial(pfn_pte(0, vma->vm_page_prot));
 
 	return (struct look){
 		.read = read,
 		.write = pte_mkwrite_novma(pte_mkdirty(read)),
 		.may_write = vma->vm_flags & VM_WRITE,
+		/* See young.c. */
+		.aged = att->permit->import,
 	};
 }
 
@@ -78,22 +82,25 @@ static struct look look_of(const struct vm_area_struct *vma)
  * Entries that are not present are filled (no pages are swapped out here, but
  * markers may be there); the touched one may also gain write permission.
  * An entry for another frame is left alone: whoever took that frame away is
- * about to zap it.
+ * about to zap it.  What comes along with the touched page is old until it is
+ * used.
  */
 static void map_one(struct mm_struct *mm, unsigned long addr, pte_t *pte,
-		    unsigned long page, const struct look *look)
+		    unsigned long page, const struct look *look, bool touched)
 {
 	bool write = (page & XPMEM_PAGE_WRITE) && look->may_write;
 	unsigned long pfn = page >> XPMEM_PAGE_SHIFT;
-	pte_t old = ptep_get(pte);
+	pte_t old = ptep_get(pte), new;
 
 	if (!(page & XPMEM_PAGE_VALID))
 		return;
 	if (pte_present(old) &&
 	    (!write || pte_write(old) || pte_pfn(old) != pfn))
 		return;
-	set_pte_at(mm, addr, pte,
-		   pte_advance_pfn(write ? look->write : look->read, pfn));
+	new = pte_advance_pfn(write ? look->write : look->read, pfn);
+	if (look->aged && !touched && !(pte_present(old) && pte_young(old)))
+		new = pte_mkold(new);
+	set_pte_at(mm, addr, pte, new);
 }
 
 /**
@@ -126,7 +133,8 @@ void xpmem_span_map(const struct xpmem_span *span, struct vm_fault *vmf)
 	pte = pte_offset_kernel(&pmd, addr);
 	arch_enter_lazy_mmu_mode();
 	for (i = 0; i < span->count; i++, pte++, addr += PAGE_SIZE)
-		map_one(mm, addr, pte, span->pages[i], &look);
+		map_one(mm, addr, pte, span->pages[i], &look,
+			i == span->target);
 	arch_leave_lazy_mmu_mode();
 unlock:
 	spin_unlock(ptl);

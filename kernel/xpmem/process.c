@@ -135,8 +135,57 @@ static void process_release(struct mmu_notifier *notifier, struct mm_struct *mm)
 	queue_work(process_wq, &process->work);
 }
 
+/* What these callbacks return has become another type. */
+typedef typeof(((struct mmu_notifier_ops *)NULL)
+		       ->test_young(NULL, NULL, 0)) young_t;
+
+/*
+ * Reclaim looks at pages of an exporter, under its page-table lock: its importers
+ * here may have used them.  Whole address spaces are one segment; what comes after
+ * so many is not asked.
+ */
+#define YOUNG_SEGMENTS 64
+
+static bool process_young(struct mmu_notifier *notifier, unsigned long start,
+			  unsigned long end, bool clear)
+{
+	struct xpmem_process *process =
+		container_of(notifier, struct xpmem_process, notifier);
+	unsigned int n = YOUNG_SEGMENTS;
+	struct xpmem_segment *seg;
+	bool young = false;
+
+	if (list_empty_careful(&process->segments))
+		return false;
+	spin_lock(&process->lock);
+	list_for_each_entry(seg, &process->segments, node) {
+		if (!n--)
+			break;
+		young |= xpmem_young_segment(seg, start, end, clear);
+	}
+	spin_unlock(&process->lock);
+	return young;
+}
+
+static young_t process_clear_young(struct mmu_notifier *notifier,
+				   struct mm_struct *mm, unsigned long start,
+				   unsigned long end)
+{
+	return process_young(notifier, start, end, true);
+}
+
+/* For one address. */
+static young_t process_test_young(struct mmu_notifier *notifier,
+				  struct mm_struct *mm, unsigned long address)
+{
+	return process_young(notifier, address, address + 1, false);
+}
+
 static const struct mmu_notifier_ops process_ops = {
 	.release = process_release,
+	.clear_flush_young = process_clear_young,
+	.clear_young = process_clear_young,
+	.test_young = process_test_young,
 	.alloc_notifier = process_alloc,
 	.free_notifier = process_unregistered,
 };

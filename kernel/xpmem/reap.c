@@ -8,11 +8,39 @@
  */
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 
 #include "xpmem.h"
 
 /* Entries looked at before the home's lock is dropped once. */
 #define WALK_BATCH 256
+
+/*
+ * Reclaim asked for it, and an importer used it.  That counts three times running:
+ * what is in use all the time must not be out of reclaim's reach.
+ */
+static bool entry_spared(const struct xpmem_export *e)
+{
+	u8 flags = e->state.flags;
+
+	return (flags & XPMEM_EXPORT_TRY) && (flags & XPMEM_EXPORT_USED) &&
+	       (flags & XPMEM_EXPORT_SPARED_MASK) != XPMEM_EXPORT_SPARED_MASK;
+}
+
+/*
+ * From when on the page is granted again.  One that was spared is at once: only
+ * its grant tells reclaim, when it looks again, that it is in use.
+ */
+static unsigned long deferral(const struct xpmem_export *e)
+{
+	unsigned long times = 1 + (e->state.flags & XPMEM_EXPORT_SPARED_MASK) /
+					  XPMEM_EXPORT_SPARED;
+
+	if (entry_spared(e))
+		return (jiffies & XPMEM_DEFER_TIME) |
+		       times << XPMEM_DEFER_SHIFT;
+	return (jiffies + msecs_to_jiffies(XPMEM_DEFER_MS)) & XPMEM_DEFER_TIME;
+}
 
 /* Take a place out of its segment; reclaim's pages leave a deferral behind. */
 static void place_erase_locked(struct xpmem_export *e,
@@ -21,31 +49,39 @@ static void place_erase_locked(struct xpmem_export *e,
 	struct xpmem_segment *seg = place->seg;
 	unsigned long index = max(place->base, 0l);
 	unsigned long last = place->base + folio_nr_pages(e->folio) - 1;
-	unsigned long until = jiffies + msecs_to_jiffies(XPMEM_DEFER_MS);
 	void *entry;
 
 	xa_for_each_range(&seg->places, index, entry, index, last) {
 		if (entry != e)
 			continue;
 		if (e->state.flags & XPMEM_EXPORT_TRY)
-			xa_store(&seg->places, index,
-				 xa_mk_value(until & LONG_MAX), 0);
+			xa_store(&seg->places, index, xa_mk_value(deferral(e)),
+				 0);
 		else
 			xa_erase(&seg->places, index);
 	}
 	atomic_dec(&seg->nr_exported);
 }
 
+/* So many accesses are the most that either kind of LRU counts. */
+#define SPARED_ACCESSES 5
+
 /*
- * A folio that reclaim asked for goes to where reclaim looks first.  Its flag is
+ * A folio that reclaim asked for goes to where reclaim looks first, or, if it is
+ * in use, to where it looks last.  Its flag is
  * clear already; folio_batch_reclaim_soon() pairs that with a reclaimer that puts
  * the folio back at the same time.
  */
 static void folio_give_back(struct xpmem_export *e)
 {
 	struct folio_batch soon;
+	unsigned int i;
 
-	if (e->state.flags & XPMEM_EXPORT_TRY) {
+	if (entry_spared(e)) {
+		for (i = 0; i < SPARED_ACCESSES; i++)
+			folio_mark_accessed(e->folio);
+		folio_put(e->folio);
+	} else if (e->state.flags & XPMEM_EXPORT_TRY) {
 		folio_batch_init(&soon);
 		folio_batch_add(&soon, e->folio);
 		folio_batch_reclaim_soon(&soon);

@@ -145,6 +145,7 @@ static struct xpmem_segment *segment_alloc(unsigned long start, size_t size,
 	xa_init(&seg->mapped);
 	xa_init(&seg->remote);
 	xa_init(&seg->places);
+	xpmem_users_init(&seg->users);
 	seg->mm = current->mm;
 	mmgrab(seg->mm);
 	seg->pid = task_tgid_nr(current);

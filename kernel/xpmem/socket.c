@@ -140,13 +140,17 @@ void xpmem_socket_send_ping(struct xpmem_session *session)
  * xpmem_socket_send_ack - acknowledge a revoke
  * @session: to its home
  * @seq:     its number
+ * @young:   which of its pages were used
  *
  * Context: the session's receiver; allocates nothing.
  * Return: false if the home has sent more revokes than it may.
  */
-bool xpmem_socket_send_ack(struct xpmem_session *session, u64 seq)
+bool xpmem_socket_send_ack(struct xpmem_session *session, u64 seq,
+			   const struct xpmem_young *young)
 {
 	struct xpmem_ack *ack = &session->acks[session->ack_next];
+	u64 words[XPMEM_WIRE_YOUNG / 64];
+	unsigned int i;
 
 	if (READ_ONCE(ack->message.queued))
 		return false;
@@ -154,6 +158,9 @@ bool xpmem_socket_send_ack(struct xpmem_session *session, u64 seq)
 	xpmem_message_init(&ack->message, &ack->header, XPMEM_WIRE_ACK,
 			   sizeof(ack->body));
 	ack->body.seq = cpu_to_le64(seq);
+	bitmap_to_arr64(words, young->bits, XPMEM_WIRE_YOUNG);
+	for (i = 0; i < ARRAY_SIZE(words); i++)
+		ack->body.young[i] = cpu_to_le64(words[i]);
 	xpmem_socket_send(session, &ack->message);
 	return true;
 }
@@ -224,11 +231,13 @@ static const char *revoke_recv(struct xpmem_session *session, u64 seq,
 			       const struct xpmem_wire_revoke *msg)
 {
 	u32 i, n = le32_to_cpu(msg->nruns);
+	struct xpmem_young young;
 
 	trace_xpmem_revoke_recv(session->partid, seq, n);
+	xpmem_young_start(&young, msg);
 	for (i = 0; i < n; i++)
-		xpmem_import_revoke(session, &msg->runs[i]);
-	return xpmem_socket_send_ack(session, seq) ?
+		xpmem_import_revoke(session, &msg->runs[i], &young);
+	return xpmem_socket_send_ack(session, seq, &young) ?
 		       NULL :
 		       "more revokes than allowed";
 }
@@ -236,9 +245,8 @@ static const char *revoke_recv(struct xpmem_session *session, u64 seq,
 static const char *ack_recv(struct xpmem_session *session,
 			    const struct xpmem_wire_ack *msg)
 {
-	return xpmem_ack_recv(session, le64_to_cpu(msg->seq)) ?
-		       NULL :
-		       "acknowledgement out of turn";
+	return xpmem_ack_recv(session, msg) ? NULL :
+					      "acknowledgement out of turn";
 }
 
 static const char *bye_recv(struct xpmem_session *session)

@@ -45,6 +45,9 @@ struct xpmem_session;
 
 /* A home waits so long before it grants a page again that reclaim wanted. */
 #define XPMEM_DEFER_MS 50
+/* A deferral: the count of XPMEM_EXPORT_SPARED above, the time below. */
+#define XPMEM_DEFER_SHIFT (BITS_PER_LONG - 4)
+#define XPMEM_DEFER_TIME ((1ul << XPMEM_DEFER_SHIFT) - 1)
 /* Revoke messages that may wait for their acknowledgement, per session. */
 #define XPMEM_REVOKES 8
 /* Acknowledgements on their way: one more than can be owed at a time. */
@@ -55,13 +58,16 @@ struct xpmem_session;
 #define XPMEM_FOLIO_PAGES 512
 
 /* stats.c: every counter of /sys, netlink and xpmemctl, in one list. */
-#define XPMEM_COUNTERS(X)                                                     \
-	X(segments)                                                           \
-	X(permits)                                                            \
-	X(attachments)                                                        \
-	X(imports) X(exported) X(granted) X(revoked) X(acked) X(released)     \
-		X(quarantine) X(faults_local) X(faults_huge) X(faults_remote) \
-			X(fetches) X(gets) X(attaches) X(refused_gets)
+#define XPMEM_COUNTERS(X)                                                      \
+	X(segments)                                                            \
+	X(permits)                                                             \
+	X(attachments)                                                         \
+	X(imports)                                                             \
+	X(exported)                                                            \
+	X(granted)                                                             \
+	X(revoked) X(acked) X(released) X(quarantine) X(faults_local)          \
+		X(faults_huge) X(faults_remote) X(fetches) X(gets) X(attaches) \
+			X(refused_gets)
 
 /* Each CPU counts for itself; only the sum over all of them means anything. */
 struct xpmem_counters {
@@ -139,6 +145,16 @@ void xpmem_process_exit(void);
 /* --- segment.c --------------------------------------------------------- */
 
 /**
+ * struct xpmem_users - the attachments of a segment on this partition
+ * @lock: protects @list; taken under an exporter's page-table lock
+ * @list: attachments, by their ->node
+ */
+struct xpmem_users {
+	spinlock_t lock;
+	struct list_head list;
+};
+
+/**
  * struct xpmem_segment - an exported address range
  * @ref:      one for the table while the segment lives, one per permit, one
  *            per place an export entry has in it, one per fetch being served
@@ -163,6 +179,7 @@ void xpmem_process_exit(void);
  * @remote:   slot to xpmem_remote word; protected by the home's lock
  * @places:   page number to export entry or deferral; protected by the home's
  *            lock
+ * @users:    local attachments, for young.c
  * @nr_permits:     for the administrator
  * @nr_attachments: for the administrator
  * @nr_exported:    places in @places
@@ -188,6 +205,7 @@ struct xpmem_segment {
 	atomic_long_t mappings;
 	struct xarray remote;
 	struct xarray places;
+	struct xpmem_users users;
 	atomic_t nr_permits;
 	atomic_t nr_attachments;
 	atomic_t nr_exported;
@@ -266,6 +284,9 @@ extern const struct file_operations xpmem_attach_fops;
  *          table must not find a huge page in its place
  * @start:  its first address, when it was made; it never moves
  * @end:    behind its last one
+ * @first:  page number at @start
+ * @mm:     where it is, held by mmgrab()
+ * @node:   among its segment's or image's users
  * @failed: a fault that had to drop its lock before it failed; the same task's
  *          next fault at the same page delivers it; protected by permit->lock
  * @work:   ends one of a remote segment, once the last VMA is closed
@@ -276,6 +297,9 @@ struct xpmem_attachment {
 	struct mutex tables;
 	unsigned long start;
 	unsigned long end;
+	unsigned long first;
+	struct mm_struct *mm;
+	struct list_head node;
 	struct {
 		const struct task_struct *task;
 		unsigned long addr;
@@ -388,6 +412,7 @@ vm_fault_t xpmem_fault_retry(struct xpmem_attachment *att, unsigned long addr,
 int xpmem_fault_in(struct xpmem_segment *seg, unsigned long index, bool write);
 
 /* lookup.c */
+pmd_t *xpmem_lookup_pmd(struct mm_struct *mm, unsigned long addr);
 int xpmem_lookup(struct xpmem_segment *seg, const struct xpmem_span *span,
 		 unsigned int around, bool write);
 int xpmem_lookup_huge(struct xpmem_segment *seg, unsigned long index,
@@ -417,7 +442,10 @@ struct xpmem_place {
 #define XPMEM_EXPORT_QUEUED 0x1 /* on the home's queue of revokes */
 #define XPMEM_EXPORT_DEAD 0x2 /* released while queued; freed by the queue */
 #define XPMEM_EXPORT_TRY 0x4 /* reclaim asked for it */
-#define XPMEM_EXPORT_YOUNG 0x8 /* granted since ->age_page() last asked */
+#define XPMEM_EXPORT_YOUNG 0x8 /* touched since it was spared, or asked for */
+#define XPMEM_EXPORT_USED 0x10 /* an acknowledgement said so */
+#define XPMEM_EXPORT_SPARED 0x20 /* a count: reclaim left it to importers */
+#define XPMEM_EXPORT_SPARED_MASK 0x60
 
 /**
  * struct xpmem_export - the export entry of one folio; 64 bytes
@@ -553,7 +581,8 @@ void xpmem_revoke_enqueue_locked(struct xpmem_export *e);
 
 /* --- ack.c ------------------------------------------------------------- */
 
-bool xpmem_ack_recv(struct xpmem_session *session, u64 seq);
+bool xpmem_ack_recv(struct xpmem_session *session,
+		    const struct xpmem_wire_ack *msg);
 
 /* --- reap.c ------------------------------------------------------------ */
 
@@ -641,7 +670,9 @@ struct xpmem_message {
  * @count:   valid members of @pfn
  * @nruns:   valid members of @runs
  * @pages:   of all those folios
+ * @named:   of all runs: a folio has some at each of its places
  * @pfn:     frame numbers of the folios it asks for
+ * @at:      where among the named pages the folio's are
  * @header:  as on the wire, followed by
  * @body:    and its runs
  */
@@ -652,7 +683,9 @@ struct xpmem_revoke {
 	unsigned int count;
 	unsigned int nruns;
 	unsigned int pages;
+	unsigned int named;
 	unsigned long pfn[XPMEM_WIRE_PAGES];
+	unsigned int at[XPMEM_WIRE_PAGES];
 	struct xpmem_wire_header header;
 	struct xpmem_wire_revoke body;
 	struct xpmem_wire_revoke_run runs[XPMEM_WIRE_PAGES];
@@ -773,6 +806,33 @@ void xpmem_session_get_recv(struct xpmem_session *session,
 void xpmem_session_reply_recv(struct xpmem_session *session,
 			      const struct xpmem_wire_get_reply *msg);
 
+/* --- young.c ------------------------------------------------------------- */
+
+/**
+ * struct xpmem_young - which pages of a revoke were used
+ * @at:    pages of the message that were looked at
+ * @shift: from xpmem_wire_young_shift()
+ * @bits:  as in the acknowledgement
+ */
+struct xpmem_young {
+	unsigned int at;
+	unsigned int shift;
+	DECLARE_BITMAP(bits, XPMEM_WIRE_YOUNG);
+};
+
+void xpmem_young_start(struct xpmem_young *young,
+		       const struct xpmem_wire_revoke *msg);
+void xpmem_young_find(struct xpmem_young *young, struct xpmem_import *imp,
+		      const struct xpmem_wire_revoke_run *run);
+bool xpmem_young_segment(struct xpmem_segment *seg, unsigned long start,
+			 unsigned long end, bool clear);
+
+static inline void xpmem_users_init(struct xpmem_users *users)
+{
+	spin_lock_init(&users->lock);
+	INIT_LIST_HEAD(&users->list);
+}
+
 /* --- socket.c ---------------------------------------------------------- */
 
 int xpmem_socket_adopt(struct xpmem_session *session, int fd,
@@ -788,7 +848,8 @@ void xpmem_message_trim(struct xpmem_message *message, u32 length);
 bool xpmem_socket_send(struct xpmem_session *session,
 		       struct xpmem_message *message);
 void xpmem_socket_send_ping(struct xpmem_session *session);
-bool xpmem_socket_send_ack(struct xpmem_session *session, u64 seq);
+bool xpmem_socket_send_ack(struct xpmem_session *session, u64 seq,
+			   const struct xpmem_young *young);
 
 /* --- import.c, fetch.c -------------------------------------------------- */
 
@@ -806,6 +867,7 @@ bool xpmem_socket_send_ack(struct xpmem_session *session, u64 seq);
  * @fetch_lock: protects @fetches
  * @fetches: asked and not yet answered
  * @nr_attachments: when the last is gone, so are the frames
+ * @users:   attachments of all processes here
  */
 struct xpmem_import {
 	struct kref ref;
@@ -819,6 +881,7 @@ struct xpmem_import {
 	spinlock_t fetch_lock;
 	struct list_head fetches;
 	atomic_t nr_attachments;
+	struct xpmem_users users;
 };
 
 /**
@@ -856,7 +919,8 @@ struct xpmem_import *xpmem_import_find(struct xpmem_session *session,
 void xpmem_import_idle(struct xpmem_import *imp);
 void xpmem_import_lose_all(struct xpmem_session *session);
 bool xpmem_import_revoke(struct xpmem_session *session,
-			 const struct xpmem_wire_revoke_run *run);
+			 const struct xpmem_wire_revoke_run *run,
+			 struct xpmem_young *young);
 int xpmem_fetch_wait(struct xpmem_import *imp, unsigned long start,
 		     unsigned int count, unsigned long target, bool write,
 		     unsigned long timeout);

@@ -94,6 +94,44 @@ long long xt_group_stat(const char *group, const char *key)
 	return read_key(path_of(group, "memory.stat"), key);
 }
 
+void xt_group_set(const char *group, const char *file, const char *text)
+{
+	int error = write_file(path_of(group, file), text);
+
+	errno = error;
+	xt_need(!error, "write %s to %s", text, file);
+}
+
+long long xt_group_stolen(const char *group)
+{
+	return xt_group_stat(group, "pgsteal");
+}
+
+long long xt_vmstat(const char *name)
+{
+	FILE *in = fopen("/proc/vmstat", "re");
+	long long value, found = -1;
+	char key[64];
+
+	xt_need(in != NULL, "open /proc/vmstat");
+	while (fscanf(in, "%63s %lld", key, &value) == 2)
+		if (!strcmp(key, name))
+			found = value;
+	fclose(in);
+	return found;
+}
+
+bool xt_lru_gen(bool on)
+{
+	return !write_file("/sys/kernel/mm/lru_gen/enabled", on ? "y" : "n");
+}
+
+long long xt_group_read_key(const char *group, const char *file,
+			    const char *key)
+{
+	return read_key(path_of(group, file), key);
+}
+
 /*
  * Pages written to and read from the swap disk of the partition, by the disk's
  * own count: sectors are the third and the seventh number.
@@ -150,4 +188,19 @@ long long xt_group_reclaim(const char *group, long long bytes, int ms)
 		errno = error;
 		xt_need(!error || error == EAGAIN, "reclaim %lld bytes", left);
 	}
+}
+
+bool xt_group_press_all(const char *group, long long bytes, int tries)
+{
+	long long start = xt_group_stolen(group), left = bytes;
+	int error;
+
+	while (left > 0 && tries--) {
+		error = xt_group_press(group, left);
+		errno = error;
+		xt_need(!error || error == EAGAIN, "reclaim %lld bytes", left);
+		left = bytes -
+		       (xt_group_stolen(group) - start) * (long long)xt_page;
+	}
+	return left <= 0;
 }

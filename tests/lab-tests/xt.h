@@ -11,6 +11,7 @@
 #ifndef XT_H
 #define XT_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -151,14 +152,47 @@ void xt_group_enter(const char *group);
 void xt_group_destroy(const char *group);
 long long xt_group_read(const char *group, const char *file);
 long long xt_group_stat(const char *group, const char *key);
+long long xt_group_read_key(const char *group, const char *file,
+			    const char *key);
 /* Asks once to reclaim; EAGAIN when the kernel found less than that. */
 int xt_group_press(const char *group, long long bytes);
 /* Reclaims until memory.current fell by @bytes or @ms are over, and returns
  * by how much it fell. */
 long long xt_group_reclaim(const char *group, long long bytes, int ms);
+/* Writes a file of the group's. */
+void xt_group_set(const char *group, const char *file, const char *text);
+/* Pages that reclaim freed of the group, ever. */
+long long xt_group_stolen(const char *group);
+/* Asks for that many bytes in one go, again while the kernel finds less than it
+ * was asked for, at most @tries times: false when it still does. */
+bool xt_group_press_all(const char *group, long long bytes, int tries);
+/* A count of /proc/vmstat; -1 on a kernel that does not have it. */
+long long xt_vmstat(const char *name);
+/* Which LRU the kernel uses: false if it has no choice. */
+bool xt_lru_gen(bool on);
 /* Pages written to and read from the swap disk, ever. */
 long long xt_swapped_out(void);
 long long xt_swapped_in(void);
+
+/* Messages from this partition to the others take so long; 0: as they do. */
+void xt_delay(int ms);
+
+/* A thread that touches memory again and again, until it is told to stop
+ * (xt-touch.c): the first word of each page; it stores xt_word(1, ...), as side
+ * XT_EVEN has it. */
+struct xt_toucher {
+	char *mem;
+	size_t size;
+	bool (*wanted)(size_t page); /* NULL: all */
+	bool store;
+	volatile long passes; /* complete ones */
+	volatile bool stop;
+	pthread_t thread;
+};
+void xt_touch_start(struct xt_toucher *t);
+/* Returns once every page was touched since. */
+void xt_touch_pass(struct xt_toucher *t);
+void xt_touch_stop(struct xt_toucher *t);
 
 /* Milliseconds since the program began. */
 long long xt_ms(void);

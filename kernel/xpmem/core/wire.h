@@ -11,7 +11,7 @@
 
 #include "shim.h"
 
-#define XPMEM_WIRE_VERSION 1
+#define XPMEM_WIRE_VERSION 2
 
 /*
  * A grant gives at most this many pages.  A revoke names at most as many runs,
@@ -19,6 +19,8 @@
  */
 #define XPMEM_WIRE_PAGES 512
 #define XPMEM_WIRE_GROUPS 16
+/* Bits of an acknowledgement that say what was used. */
+#define XPMEM_WIRE_YOUNG 512
 
 /**
  * enum xpmem_wire_type - what a message says
@@ -205,11 +207,30 @@ struct xpmem_wire_revoke {
 
 /**
  * struct xpmem_wire_ack - XPMEM_WIRE_ACK
- * @seq: the revoke number of the message that was carried out
+ * @seq:   the revoke number of the message that was carried out
+ * @young: a bit for each page of that message, in its order, or for each
+ *         xpmem_wire_young_shift() of them: the importer used one since it
+ *         was granted.  A hint.
  */
 struct xpmem_wire_ack {
 	__le64 seq;
+	__le64 young[XPMEM_WIRE_YOUNG / 64];
 };
+
+/**
+ * xpmem_wire_young_shift - how many pages share a bit of an acknowledgement
+ * @pages: of all runs of the revoke together
+ *
+ * Return: the binary logarithm; 0 where no folio is large.
+ */
+static inline unsigned int xpmem_wire_young_shift(u32 pages)
+{
+	unsigned int shift = 0;
+
+	while (pages && (pages - 1) >> shift >= XPMEM_WIRE_YOUNG)
+		shift++;
+	return shift;
+}
 
 /**
  * struct xpmem_wire_ping - XPMEM_WIRE_PING
@@ -233,7 +254,7 @@ static_assert(sizeof(struct xpmem_wire_grant_run) == 24, "wire grant run");
 static_assert(sizeof(struct xpmem_wire_grant) == 32, "wire grant");
 static_assert(sizeof(struct xpmem_wire_revoke_run) == 24, "wire revoke run");
 static_assert(sizeof(struct xpmem_wire_revoke) == 8, "wire revoke");
-static_assert(sizeof(struct xpmem_wire_ack) == 8, "wire ack");
+static_assert(sizeof(struct xpmem_wire_ack) == 72, "wire ack");
 static_assert(sizeof(struct xpmem_wire_ping) == 8, "wire ping");
 
 /**

@@ -414,9 +414,24 @@ static void fuzz(void)
 	       ROUNDS, ok, unfit);
 }
 
+/* Every page has a bit, and no bit is wasted where one more bit would do. */
+static void test_young(void)
+{
+	u32 pages, wrong = 0;
+
+	for (pages = 1; pages <= XPMEM_WIRE_PAGES * XPMEM_WIRE_PAGES; pages++) {
+		unsigned int shift = xpmem_wire_young_shift(pages);
+
+		wrong += (pages - 1) >> shift >= XPMEM_WIRE_YOUNG;
+		wrong += shift && (pages - 1) >> (shift - 1) < XPMEM_WIRE_YOUNG;
+	}
+	tap_ok(!wrong, "wire, bits of an acknowledgement: %u wrong", wrong);
+}
+
 int main(void)
 {
 	test_headers();
+	test_young();
 	test_requests();
 	test_runs();
 	fuzz();

@@ -65,8 +65,8 @@ static void set_local(struct handshake_local *local, uint16_t partid)
 {
 	*local = (struct handshake_local){
 		.partid = partid,
-		.version_min = 1,
-		.version_max = 1,
+		.version_min = 2,
+		.version_max = 2,
 		.page_size = 4096,
 		.machine = 62,
 	};
@@ -144,7 +144,7 @@ static void test_connect(void **state)
 	assert_int_equal(changes, 1);
 	assert_int_equal(fake_kernel.last.partid, 2);
 	assert_true(fake_kernel.last.epoch == epoch);
-	assert_int_equal(fake_kernel.last.version, 1);
+	assert_int_equal(fake_kernel.last.version, 2);
 	assert_int_equal(fake_kernel.last.page_size, 4096);
 	assert_int_equal(fake_kernel.last.fabric, XPMEM_FABRIC_WINDOW);
 	assert_int_equal(fake_kernel.last.heartbeat_ms, 500);
