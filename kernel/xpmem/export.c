@@ -110,6 +110,9 @@ static int place_add_locked(struct xpmem_export *e, struct xpmem_segment *seg,
 			kfree(place);
 		return -ENOMEM;
 	}
+	xa_set_mark(&seg->places, key,
+		    folio_test_large(e->folio) ? XPMEM_PLACE_LARGE :
+						 XPMEM_PLACE_SMALL);
 	kref_get(&seg->ref);
 	atomic_inc(&seg->nr_exported);
 	place->seg = seg;

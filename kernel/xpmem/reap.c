@@ -54,11 +54,13 @@ static void place_erase_locked(struct xpmem_export *e,
 	xa_for_each_range(&seg->places, index, entry, index, last) {
 		if (entry != e)
 			continue;
-		if (e->state.flags & XPMEM_EXPORT_TRY)
-			xa_store(&seg->places, index, xa_mk_value(deferral(e)),
-				 0);
-		else
+		if (!(e->state.flags & XPMEM_EXPORT_TRY)) {
 			xa_erase(&seg->places, index);
+			continue;
+		}
+		xa_store(&seg->places, index, xa_mk_value(deferral(e)), 0);
+		xa_clear_mark(&seg->places, index, XPMEM_PLACE_SMALL);
+		xa_clear_mark(&seg->places, index, XPMEM_PLACE_LARGE);
 	}
 	atomic_dec(&seg->nr_exported);
 }

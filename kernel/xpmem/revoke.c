@@ -154,52 +154,75 @@ enum range_step {
 	RANGE_UNPLACE, /* whoever still holds it was lost: forget the address */
 };
 
-static bool range_step(struct xpmem_export *e, struct xpmem_segment *seg,
-		       enum range_step step, struct xpmem_reaped *reaped)
+/* Part of a segment, and what to do with the entries in it. */
+struct stretch {
+	struct xpmem_segment *seg;
+	unsigned long first;
+	unsigned long last;
+	enum range_step step;
+};
+
+static bool range_step(struct xpmem_export *e, const struct stretch *range,
+		       struct xpmem_reaped *reaped)
 {
-	switch (step) {
+	if (!entry_in_range(e, range->seg, range->first, range->last))
+		return false;
+	switch (range->step) {
 	case RANGE_REVOKE:
 		revoke_locked(e, reaped);
 		return true;
 	case RANGE_PENDING:
 		return e->state.phase == XPMEM_ENTRY_REVOKING;
 	case RANGE_UNPLACE:
-		xpmem_reap_unplace_locked(e, seg, reaped);
+		xpmem_reap_unplace_locked(e, range->seg, reaped);
 		return true;
 	}
 	return false;
 }
 
-/*
- * The range's notifier sequence keeps new entries out meanwhile.
- * Return: whether any entry took the step; RANGE_PENDING ends with the first.
- */
-static bool range_walk(struct xpmem_segment *seg, unsigned long first,
-		       unsigned long last, enum range_step step)
+/* Entries of one kind that are filed from @index to @end. */
+static bool range_walk_marked(const struct stretch *range, xa_mark_t mark,
+			      unsigned long index, unsigned long end)
 {
-	unsigned long end = last + XPMEM_FOLIO_PAGES - 1;
-	unsigned long index = range_key(first);
+	struct xarray *places = &range->seg->places;
 	struct xpmem_reaped reaped = {};
+	struct xpmem_export *e;
 	bool found = false;
-	void *entry;
 
 	do {
 		unsigned int n = 0;
 
 		spin_lock(&xpmem_home.lock);
-		xa_for_each_range(&seg->places, index, entry, index, end) {
+		for (e = xa_find(places, &index, end, mark); e;
+		     e = xa_find_after(places, &index, end, mark)) {
 			if (n++ == REVOKE_BATCH)
 				break;
-			if (!xa_is_value(entry) &&
-			    entry_in_range(entry, seg, first, last))
-				found |= range_step(entry, seg, step, &reaped);
-			if (found && step == RANGE_PENDING)
+			found |= range_step(e, range, &reaped);
+			if (found && range->step == RANGE_PENDING)
 				break;
 		}
 		spin_unlock(&xpmem_home.lock);
 		xpmem_reap(&reaped);
-	} while (entry && !(found && step == RANGE_PENDING));
+	} while (e && !(found && range->step == RANGE_PENDING));
 	return found;
+}
+
+/*
+ * The range's notifier sequence keeps new entries out meanwhile.  A large folio
+ * may be filed outside of the range that it reaches into.
+ * Return: whether any entry took the step; RANGE_PENDING ends with the first.
+ */
+static bool range_walk(struct xpmem_segment *seg, unsigned long first,
+		       unsigned long last, enum range_step step)
+{
+	const struct stretch range = { seg, first, last, step };
+	bool found = range_walk_marked(&range, XPMEM_PLACE_SMALL, first, last);
+
+	if (found && step == RANGE_PENDING)
+		return true;
+	return range_walk_marked(&range, XPMEM_PLACE_LARGE, range_key(first),
+				 last + XPMEM_FOLIO_PAGES - 1) ||
+	       found;
 }
 
 /**

@@ -56,6 +56,9 @@ struct xpmem_session;
 #define XPMEM_PLACES 64
 /* No exported folio is larger than this. */
 #define XPMEM_FOLIO_PAGES 512
+/* What ->places of a segment has: deferrals are not marked. */
+#define XPMEM_PLACE_SMALL XA_MARK_0
+#define XPMEM_PLACE_LARGE XA_MARK_1
 
 /* stats.c: every counter of /sys, netlink and xpmemctl, in one list. */
 #define XPMEM_COUNTERS(X)                                                      \
