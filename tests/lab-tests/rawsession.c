@@ -187,7 +187,7 @@ static void wrong_payloads(void)
 	};
 	static const uint64_t revoke_zero[1 + 3] = { 1, 0, 0, 1 };
 	static const uint64_t revoke_far[1 + 3] = { 1, 1, ~0ULL, 1 };
-	static const uint64_t ack_none[1] = { 77 };
+	static const uint64_t ack_none[9] = { 77 };
 	static const struct {
 		const char *what, *want;
 		int type;
@@ -210,8 +210,9 @@ static void wrong_payloads(void)
 		{ "revoke of zeros", "count", REVOKE, zeros, 32 },
 		{ "revoke of segment 0", "unknown", REVOKE, revoke_zero, 32 },
 		{ "revoke at the end", "impossible", REVOKE, revoke_far, 32 },
-		{ "ack of nothing", "nothing", ACK, zeros, 8 },
-		{ "ack of what was not sent", "out of turn", ACK, ack_none, 8 },
+		{ "ack of nothing", "nothing", ACK, zeros, 72 },
+		{ "ack of what was not sent", "out of turn", ACK, ack_none,
+		  72 },
 		{ "ping of zero", "zero", PING, zeros, 8 },
 	};
 

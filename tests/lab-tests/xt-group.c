@@ -178,6 +178,8 @@ long long xt_group_reclaim(const char *group, long long bytes, int ms)
 	long long end = xt_ms() + ms, left;
 	int error;
 
+	/* Less than a page is asked for in vain. */
+	bytes = (bytes + xt_page - 1) / xt_page * xt_page;
 	for (;;) {
 		left = bytes -
 		       (before - xt_group_read(group, "memory.current"));
