@@ -6,8 +6,8 @@
  * usage: ageing [MIB [REPEATS]]; 0 repeats leave the second half out
  *
  * p1: the exporter, in a group of its own, and the leader that reclaims half of
- * that group. p2, or a process of p1: the importer. It touches every page once, and then every other
- * block of them all the time. The exporter itself touches nothing.
+ * that group. p2, or a process of p1: the importer. It touches every page once, and
+ * then every other block of them all the time. The exporter itself touches nothing.
  */
 #include "xt.h"
 
