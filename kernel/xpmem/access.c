@@ -15,6 +15,8 @@
 /* How long a debugger waits for a page in all, and between two attempts. */
 #define ACCESS_WAIT (5 * HZ)
 #define ACCESS_PAUSE_MS 2
+/* So often it does not pause if only the page had to be made present. */
+#define ACCESS_AT_ONCE 64
 
 struct access {
 	unsigned long index; /* page number in the segment */
@@ -138,7 +140,7 @@ int xpmem_vma_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 		.until = jiffies + ACCESS_WAIT,
 		.permit = permit,
 	};
-	int err;
+	int err, at_once = ACCESS_AT_ONCE;
 
 	if (READ_ONCE(permit->dead) || a.index >= xpmem_permit_pages(permit))
 		return -EFAULT;
@@ -153,8 +155,8 @@ int xpmem_vma_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
 			return -EINTR;
 		if (time_after(jiffies, a.until))
 			return -ETIMEDOUT;
-		if (err == -EAGAIN)
-			schedule_timeout_killable(
-				msecs_to_jiffies(ACCESS_PAUSE_MS));
+		if (err == -EINPROGRESS && at_once-- > 0)
+			continue;
+		schedule_timeout_killable(msecs_to_jiffies(ACCESS_PAUSE_MS));
 	}
 }

@@ -32,6 +32,13 @@ static bool folio_used(const struct xpmem_revoke *m, unsigned int i,
 	return find_next_bit(young, last + 1, m->at[i] >> shift) <= last;
 }
 
+/* Or is it the answer to an earlier revoke of the same frame? */
+static bool is_answer(const struct xpmem_export *e, u64 slot)
+{
+	return e->state.phase == XPMEM_ENTRY_REVOKING &&
+	       (e->state.importers & ~e->state.unsent & slot);
+}
+
 static void ack_folios(struct xpmem_session *session,
 		       const struct xpmem_revoke *m, unsigned int from,
 		       const unsigned long *young)
@@ -52,7 +59,7 @@ static void ack_folios(struct xpmem_session *session,
 		if (!e)
 			continue;
 		xpmem_count_add(acked, folio_nr_pages(e->folio));
-		if (folio_used(m, i, young))
+		if (is_answer(e, arg.slots) && folio_used(m, i, young))
 			e->state.flags |= XPMEM_EXPORT_USED;
 		xpmem_reap_event_locked(e, XPMEM_ENTRY_EV_ACK, &arg, &reaped);
 	}

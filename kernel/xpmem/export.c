@@ -198,7 +198,8 @@ static int folio_grant_locked(struct xpmem_serve *s, struct folio *folio,
 		.lost = xpmem_home.lost,
 	};
 	long base = (long)index - (long)(pfn - folio_pfn(folio));
-	u8 spared = times_spared(s->seg, max(base, 0l));
+	u8 spared = max(times_spared(s->seg, max(base, 0l)),
+			times_spared(s->seg, index));
 	bool made = !e;
 	unsigned int ms;
 	int err = 0;

@@ -31,17 +31,19 @@ static int vma_check(const struct vm_area_struct *vma, bool write)
 	return 0;
 }
 
+/* Every entry is read once: another thread may take a table away meanwhile. */
 static pud_t *walk_to_pud(struct mm_struct *mm, unsigned long addr)
 {
-	pgd_t *pgd = pgd_offset(mm, addr);
-	p4d_t *p4d;
+	pgd_t *pgdp = pgd_offset(mm, addr), pgd = READ_ONCE(*pgdp);
+	p4d_t *p4dp, p4d;
 
-	if (pgd_none(*pgd) || pgd_bad(*pgd))
+	if (pgd_none(pgd) || pgd_bad(pgd))
 		return NULL;
-	p4d = p4d_offset(pgd, addr);
-	if (p4d_none(*p4d) || p4d_bad(*p4d))
+	p4dp = p4d_offset_lockless(pgdp, pgd, addr);
+	p4d = READ_ONCE(*p4dp);
+	if (p4d_none(p4d) || p4d_bad(p4d))
 		return NULL;
-	return pud_offset(p4d, addr);
+	return pud_offset_lockless(p4dp, p4d, addr);
 }
 
 /**
@@ -56,12 +58,14 @@ pmd_t *xpmem_lookup_pmd(struct mm_struct *mm, unsigned long addr)
 {
 	pud_t *pudp = walk_to_pud(mm, addr), pud;
 
+	/* Else tables are freed once the CPUs of that address space know. */
+	BUILD_BUG_ON(!IS_ENABLED(CONFIG_MMU_GATHER_RCU_TABLE_FREE));
 	if (!pudp)
 		return NULL;
 	pud = READ_ONCE(*pudp);
 	if (pud_none(pud) || pud_leaf(pud) || pud_bad(pud))
 		return NULL;
-	return pmd_offset(pudp, addr);
+	return pmd_offset_lockless(pudp, pud, addr);
 }
 
 static unsigned long page_word(unsigned long pfn, bool write)

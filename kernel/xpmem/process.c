@@ -142,16 +142,17 @@ typedef typeof(((struct mmu_notifier_ops *)NULL)
 /*
  * Reclaim looks at pages of an exporter, under its page-table lock: its importers
  * here may have used them.  Whole address spaces are one segment; what comes after
- * so many is not asked.
+ * so many is not asked, nor after so many entries of importers.
  */
 #define YOUNG_SEGMENTS 64
+#define YOUNG_ENTRIES 4096
 
 static bool process_young(struct mmu_notifier *notifier, unsigned long start,
 			  unsigned long end, bool clear)
 {
 	struct xpmem_process *process =
 		container_of(notifier, struct xpmem_process, notifier);
-	unsigned int n = YOUNG_SEGMENTS;
+	unsigned int n = YOUNG_SEGMENTS, left = YOUNG_ENTRIES;
 	struct xpmem_segment *seg;
 	bool young = false;
 
@@ -159,9 +160,9 @@ static bool process_young(struct mmu_notifier *notifier, unsigned long start,
 		return false;
 	spin_lock(&process->lock);
 	list_for_each_entry(seg, &process->segments, node) {
-		if (!n--)
+		if (!n-- || !left)
 			break;
-		young |= xpmem_young_segment(seg, start, end, clear);
+		young |= xpmem_young_segment(seg, start, end, clear, &left);
 	}
 	spin_unlock(&process->lock);
 	return young;

@@ -23,23 +23,28 @@ static bool entry_spared(const struct xpmem_export *e)
 {
 	u8 flags = e->state.flags;
 
-	return (flags & XPMEM_EXPORT_TRY) && (flags & XPMEM_EXPORT_USED) &&
+	return (flags & XPMEM_EXPORT_RECLAIM) && (flags & XPMEM_EXPORT_USED) &&
 	       (flags & XPMEM_EXPORT_SPARED_MASK) != XPMEM_EXPORT_SPARED_MASK;
 }
 
 /*
- * From when on the page is granted again.  One that was spared is at once: only
- * its grant tells reclaim, when it looks again, that it is in use.
+ * What is left behind where an entry was: from when on the page is granted again,
+ * and how often it was spared.  One that was spared is granted at once: only that
+ * tells reclaim, when it looks again, that it is in use.  An importer that gives it
+ * back by itself does not start the count anew.
  */
 static unsigned long deferral(const struct xpmem_export *e)
 {
-	unsigned long times = 1 + (e->state.flags & XPMEM_EXPORT_SPARED_MASK) /
-					  XPMEM_EXPORT_SPARED;
+	unsigned long times = (e->state.flags & XPMEM_EXPORT_SPARED_MASK) /
+			      XPMEM_EXPORT_SPARED;
+	unsigned long now = jiffies & XPMEM_DEFER_TIME;
 
 	if (entry_spared(e))
-		return (jiffies & XPMEM_DEFER_TIME) |
-		       times << XPMEM_DEFER_SHIFT;
-	return (jiffies + msecs_to_jiffies(XPMEM_DEFER_MS)) & XPMEM_DEFER_TIME;
+		return now | (times + 1) << XPMEM_DEFER_SHIFT;
+	if (e->state.flags & XPMEM_EXPORT_TRY)
+		return (jiffies + msecs_to_jiffies(XPMEM_DEFER_MS)) &
+		       XPMEM_DEFER_TIME;
+	return times ? now | times << XPMEM_DEFER_SHIFT : 0;
 }
 
 /* Take a place out of its segment; reclaim's pages leave a deferral behind. */
@@ -49,16 +54,17 @@ static void place_erase_locked(struct xpmem_export *e,
 	struct xpmem_segment *seg = place->seg;
 	unsigned long index = max(place->base, 0l);
 	unsigned long last = place->base + folio_nr_pages(e->folio) - 1;
+	unsigned long left = deferral(e);
 	void *entry;
 
 	xa_for_each_range(&seg->places, index, entry, index, last) {
 		if (entry != e)
 			continue;
-		if (!(e->state.flags & XPMEM_EXPORT_TRY)) {
+		if (!left) {
 			xa_erase(&seg->places, index);
 			continue;
 		}
-		xa_store(&seg->places, index, xa_mk_value(deferral(e)), 0);
+		xa_store(&seg->places, index, xa_mk_value(left), 0);
 		xa_clear_mark(&seg->places, index, XPMEM_PLACE_SMALL);
 		xa_clear_mark(&seg->places, index, XPMEM_PLACE_LARGE);
 	}
@@ -69,27 +75,26 @@ static void place_erase_locked(struct xpmem_export *e,
 #define SPARED_ACCESSES 5
 
 /*
- * A folio that reclaim asked for goes to where reclaim looks first, or, if it is
- * in use, to where it looks last.  Its flag is
+ * A folio that was asked for goes to where reclaim looks first, and counts as
+ * acknowledged; if it is in use, reclaim finds it accessed.  Its flag is
  * clear already; folio_batch_reclaim_soon() pairs that with a reclaimer that puts
  * the folio back at the same time.
  */
 static void folio_give_back(struct xpmem_export *e)
 {
+	bool spared = entry_spared(e);
 	struct folio_batch soon;
 	unsigned int i;
 
-	if (entry_spared(e)) {
-		for (i = 0; i < SPARED_ACCESSES; i++)
-			folio_mark_accessed(e->folio);
-		folio_put(e->folio);
-	} else if (e->state.flags & XPMEM_EXPORT_TRY) {
+	if (e->state.flags & XPMEM_EXPORT_TRY) {
+		folio_get(e->folio);
 		folio_batch_init(&soon);
 		folio_batch_add(&soon, e->folio);
 		folio_batch_reclaim_soon(&soon);
-	} else {
-		folio_put(e->folio);
 	}
+	for (i = 0; spared && i < SPARED_ACCESSES; i++)
+		folio_mark_accessed(e->folio);
+	folio_put(e->folio);
 	e->folio = NULL;
 }
 
@@ -166,7 +171,8 @@ void xpmem_reap_unplace_locked(struct xpmem_export *e,
 	struct xpmem_place **link = &e->place.next, *place;
 
 	lockdep_assert_held(&xpmem_home.lock);
-	e->state.flags &= ~XPMEM_EXPORT_TRY;
+	e->state.flags &= ~(XPMEM_EXPORT_TRY | XPMEM_EXPORT_RECLAIM |
+			    XPMEM_EXPORT_SPARED_MASK);
 	while ((place = *link)) {
 		if (place->seg != seg) {
 			link = &place->next;

@@ -63,7 +63,7 @@ static bool revoke_folio(struct folio *folio, u8 flags)
 	spin_lock(&xpmem_home.lock);
 	e = xa_load(&xpmem_home.exports, folio_pfn(folio));
 	if (e) {
-		e->state.flags &= ~XPMEM_EXPORT_TRY;
+		e->state.flags &= ~(XPMEM_EXPORT_TRY | XPMEM_EXPORT_RECLAIM);
 		e->state.flags |= flags;
 		revoke_locked(e, &reaped);
 	}
@@ -87,10 +87,13 @@ static bool folio_revoking(struct folio *folio)
 	return revoking;
 }
 
+/* Migration, splitting and the like ask, too: they do not care who uses it. */
 static bool try_invalidate_page(struct mmu_rmap_notifier *mrn,
 				struct folio *folio)
 {
-	return revoke_folio(folio, XPMEM_EXPORT_TRY);
+	u8 reclaim = current->flags & PF_MEMALLOC ? XPMEM_EXPORT_RECLAIM : 0;
+
+	return revoke_folio(folio, XPMEM_EXPORT_TRY | reclaim);
 }
 
 /*

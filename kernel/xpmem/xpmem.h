@@ -444,11 +444,12 @@ struct xpmem_place {
 /* xpmem_entry_state.flags */
 #define XPMEM_EXPORT_QUEUED 0x1 /* on the home's queue of revokes */
 #define XPMEM_EXPORT_DEAD 0x2 /* released while queued; freed by the queue */
-#define XPMEM_EXPORT_TRY 0x4 /* reclaim asked for it */
+#define XPMEM_EXPORT_TRY 0x4 /* somebody asked for it who does not wait */
 #define XPMEM_EXPORT_YOUNG 0x8 /* touched since it was spared, or asked for */
 #define XPMEM_EXPORT_USED 0x10 /* an acknowledgement said so */
 #define XPMEM_EXPORT_SPARED 0x20 /* a count: reclaim left it to importers */
 #define XPMEM_EXPORT_SPARED_MASK 0x60
+#define XPMEM_EXPORT_RECLAIM 0x80 /* and that was reclaim */
 
 /**
  * struct xpmem_export - the export entry of one folio; 64 bytes
@@ -828,7 +829,7 @@ void xpmem_young_start(struct xpmem_young *young,
 void xpmem_young_find(struct xpmem_young *young, struct xpmem_import *imp,
 		      const struct xpmem_wire_revoke_run *run);
 bool xpmem_young_segment(struct xpmem_segment *seg, unsigned long start,
-			 unsigned long end, bool clear);
+			 unsigned long end, bool clear, unsigned int *left);
 
 static inline void xpmem_users_init(struct xpmem_users *users)
 {

@@ -12,8 +12,9 @@
 
 #include "xpmem.h"
 
-/* Attachments looked at for one question; what others used is not seen. */
+/* Attachments of a range that are looked at, and others that are passed by. */
 #define YOUNG_ATTACHMENTS 64
+#define YOUNG_OTHERS 1024
 
 /**
  * xpmem_young_start - begin with a revoke
@@ -61,20 +62,43 @@ unlock:
 	local_irq_restore(irq);
 }
 
-static void look_at_attachment(struct xpmem_young *young,
-			       const struct xpmem_attachment *att,
-			       unsigned long first, unsigned long end)
+/* The pages of an attachment that are in a range. */
+struct overlap {
+	unsigned long from;
+	unsigned long to;
+};
+
+static bool overlap(const struct xpmem_attachment *att, unsigned long first,
+		    unsigned long end, struct overlap *o)
 {
 	unsigned long pages = (att->end - att->start) >> PAGE_SHIFT;
-	unsigned long from = max(first, att->first);
-	unsigned long to = min(end, att->first + pages);
 
-	while (from < to) {
-		unsigned long addr =
-			att->start + ((from - att->first) << PAGE_SHIFT);
-		unsigned long left = (PMD_SIZE - (addr & ~PMD_MASK)) >>
-				     PAGE_SHIFT;
-		unsigned int count = min(to - from, left);
+	o->from = max(first, att->first);
+	o->to = min(end, att->first + pages);
+	return o->from < o->to;
+}
+
+static unsigned long address(const struct xpmem_attachment *att,
+			     unsigned long index)
+{
+	return att->start + ((index - att->first) << PAGE_SHIFT);
+}
+
+/* As many pages from @index on as one page table has. */
+static unsigned int table_pages(unsigned long addr, unsigned long pages)
+{
+	return min(pages, (PMD_SIZE - (addr & ~PMD_MASK)) >> PAGE_SHIFT);
+}
+
+static void look_at_attachment(struct xpmem_young *young,
+			       const struct xpmem_attachment *att,
+			       unsigned long first, const struct overlap *o)
+{
+	unsigned long from = o->from;
+
+	while (from < o->to) {
+		unsigned long addr = address(att, from);
+		unsigned int count = table_pages(addr, o->to - from);
 
 		look_at_table(young, att->mm, addr, count,
 			      young->at + (from - first));
@@ -96,96 +120,107 @@ void xpmem_young_find(struct xpmem_young *young, struct xpmem_import *imp,
 {
 	unsigned long first = le64_to_cpu(run->index);
 	unsigned long end = first + le32_to_cpu(run->count);
-	unsigned int n = YOUNG_ATTACHMENTS;
+	unsigned int n = YOUNG_ATTACHMENTS, others = YOUNG_OTHERS;
 	struct xpmem_attachment *att;
+	struct overlap o;
 
 	if (imp) {
 		spin_lock(&imp->users.lock);
 		list_for_each_entry(att, &imp->users.list, node) {
+			if (!overlap(att, first, end, &o)) {
+				if (!others--)
+					break;
+				continue;
+			}
 			if (!n--)
 				break;
-			look_at_attachment(young, att, first, end);
+			look_at_attachment(young, att, first, &o);
 		}
 		spin_unlock(&imp->users.lock);
 	}
 	young->at += end - first;
 }
 
-static bool huge_young(struct mm_struct *mm, unsigned long addr, pmd_t *pmdp,
-		       bool clear)
-{
-	spinlock_t *ptl = pmd_lockptr(mm, pmdp);
-	bool young = true;
-	pmd_t pmd;
-
-	if (!spin_trylock(ptl))
-		return true;
-	pmd = pmdp_get_lockless(pmdp);
-	young = pmd_present(pmd) && pmd_leaf(pmd) && pmd_young(pmd);
-	if (young && clear)
-		set_pmd_at(mm, addr & PMD_MASK, pmdp, pmd_mkold(pmd));
-	spin_unlock(ptl);
-	return young;
-}
-
-static bool small_young(struct mm_struct *mm, unsigned long addr, pmd_t *pmdp,
-			pmd_t pmd, bool clear)
-{
-	spinlock_t *ptl = pte_lockptr(mm, &pmd);
-	bool young = false;
-	pte_t *ptep, pte;
-
-	if (!spin_trylock(ptl))
-		return true;
-	if (pmd_same(pmd, pmdp_get_lockless(pmdp))) {
-		ptep = pte_offset_kernel(&pmd, addr);
-		pte = ptep_get(ptep);
-		young = pte_present(pte) && pte_special(pte) && pte_young(pte);
-		/* Ours are dirty if they are writable: no bit is lost. */
-		if (young && clear)
-			set_pte_at(mm, addr, ptep, pte_mkold(pte));
-	}
-	spin_unlock(ptl);
-	return young;
-}
-
 /*
- * The page-table lock of the importer is only tried, because the exporter's is
- * held; whoever has it uses the table.  The TLB is left alone, as Linux does with
- * its own entries on x86.
+ * The accessed bit is cleared in one step, so that what the CPU sets meanwhile, and
+ * who changes the entry under a lock that is not taken here, wins.  A table that was
+ * just taken out may be written, too, until interrupts are on again.  The TLB is left
+ * alone, as Linux does with its own entries on x86.
  */
-static bool page_young(struct mm_struct *mm, unsigned long addr, bool clear)
+static bool clear_accessed(void *entry, unsigned long old, unsigned long new)
+{
+	static_assert(sizeof(pte_t) == sizeof(unsigned long));
+	static_assert(sizeof(pmd_t) == sizeof(unsigned long));
+
+	return cmpxchg((unsigned long *)entry, old, new) == old;
+}
+
+static bool huge_young(pmd_t *pmdp, pmd_t pmd, bool clear)
+{
+	/* Not special: what came after an attachment was unmapped there. */
+	if (!pmd_special(pmd) || !pmd_young(pmd))
+		return false;
+	if (clear)
+		clear_accessed(pmdp, pmd_val(pmd), pmd_val(pmd_mkold(pmd)));
+	return true;
+}
+
+static bool small_young(pte_t *ptep, bool clear)
+{
+	pte_t pte = ptep_get_lockless(ptep);
+
+	if (!pte_present(pte) || !pte_special(pte) || !pte_young(pte))
+		return false;
+	if (clear)
+		clear_accessed(ptep, pte_val(pte), pte_val(pte_mkold(pte)));
+	return true;
+}
+
+/* No page-table lock: the exporter's is held, and may be the same one. */
+static bool table_young(struct mm_struct *mm, unsigned long addr,
+			unsigned int count, bool clear)
 {
 	bool young = false;
 	unsigned long irq;
 	pmd_t *pmdp, pmd;
+	unsigned int i;
+	pte_t *ptep;
 
 	local_irq_save(irq);
 	pmdp = xpmem_lookup_pmd(mm, addr);
-	if (pmdp) {
-		pmd = pmdp_get_lockless(pmdp);
-		if (pmd_present(pmd) && pmd_leaf(pmd))
-			young = huge_young(mm, addr, pmdp, clear);
-		else if (pmd_present(pmd))
-			young = small_young(mm, addr, pmdp, pmd, clear);
+	if (!pmdp)
+		goto unlock;
+	pmd = pmdp_get_lockless(pmdp);
+	if (!pmd_present(pmd))
+		goto unlock;
+	if (pmd_leaf(pmd)) {
+		young = huge_young(pmdp, pmd, clear);
+		goto unlock;
 	}
+	ptep = pte_offset_kernel(&pmd, addr);
+	for (i = 0; i < count && (clear || !young); i++)
+		young |= small_young(ptep + i, clear);
+unlock:
 	local_irq_restore(irq);
 	return young;
 }
 
 static bool attachment_young(const struct xpmem_attachment *att,
-			     unsigned long first, unsigned long last,
-			     bool clear)
+			     const struct overlap *o, bool clear,
+			     unsigned int *left)
 {
-	unsigned long pages = (att->end - att->start) >> PAGE_SHIFT;
-	unsigned long index = max(first, att->first);
+	unsigned long index = o->from;
 	bool young = false;
 
-	for (; index <= last && index < att->first + pages; index++)
-		young |= page_young(att->mm,
-				    att->start + ((index - att->first)
-						  << PAGE_SHIFT),
-				    clear);
+	while (index < o->to && *left) {
+		unsigned long addr = address(att, index);
+		unsigned int count =
+			min(*left, table_pages(addr, o->to - index));
+
+		young |= table_young(att->mm, addr, count, clear);
+		index += count;
+		*left -= count;
+	}
 	return young;
 }
 
@@ -195,17 +230,19 @@ static bool attachment_young(const struct xpmem_attachment *att,
  * @start: address in the exporter
  * @end:   behind the last one
  * @clear: and from now on?
+ * @left:  entries that may be looked at; lowered
  *
  * Context: under the exporter's page-table lock.
  */
 bool xpmem_young_segment(struct xpmem_segment *seg, unsigned long start,
-			 unsigned long end, bool clear)
+			 unsigned long end, bool clear, unsigned int *left)
 {
 	unsigned long behind = seg->start + (seg->pages << PAGE_SHIFT);
-	unsigned int n = YOUNG_ATTACHMENTS;
-	struct xpmem_attachment *att;
+	unsigned int others = YOUNG_OTHERS;
 	unsigned long first, last, block, block_end;
+	struct xpmem_attachment *att;
 	bool young = false;
+	struct overlap o;
 
 	start = max(start, seg->start);
 	end = min(end, behind);
@@ -219,9 +256,10 @@ bool xpmem_young_segment(struct xpmem_segment *seg, unsigned long start,
 		return false;
 	spin_lock(&seg->users.lock);
 	list_for_each_entry(att, &seg->users.list, node) {
-		if (!n--)
+		if (!*left || (young && !clear) || !others--)
 			break;
-		young |= attachment_young(att, first, last, clear);
+		if (overlap(att, first, last + 1, &o))
+			young |= attachment_young(att, &o, clear, left);
 	}
 	spin_unlock(&seg->users.lock);
 	return young;
