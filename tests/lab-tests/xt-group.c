@@ -194,9 +194,12 @@ long long xt_group_reclaim(const char *group, long long bytes, int ms)
 
 bool xt_group_press_all(const char *group, long long bytes, int tries)
 {
-	long long start = xt_group_stolen(group), left = bytes;
+	long long start = xt_group_stolen(group), left;
 	int error;
 
+	/* Less than a page is asked for in vain. */
+	bytes = (bytes + xt_page - 1) / xt_page * xt_page;
+	left = bytes;
 	while (left > 0 && tries--) {
 		error = xt_group_press(group, left);
 		errno = error;
