@@ -11,7 +11,7 @@ BUILD   := $(CURDIR)/build
 WARN    := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes
 
 UNIT    := $(patsubst %/Makefile,%,$(wildcard tests/unit/*/Makefile))
-PARTS   := lib/libxpmem daemon $(UNIT)
+PARTS   := lib/libxpmem daemon mpi-examples $(UNIT)
 
 # Programs for the partitions of the lab: one a topic, and the helpers.
 XT_HELP := $(patsubst %.c,$(BUILD)/tests/obj/%.o,$(notdir $(wildcard \
@@ -43,7 +43,7 @@ $(BUILD)/.setup: tests/setup
 $(PARTS): $(BUILD)/.setup
 	@$(MAKE) --no-print-directory -C $@ O=$(BUILD) all
 
-daemon $(UNIT): lib/libxpmem
+daemon mpi-examples $(UNIT): lib/libxpmem
 
 $(BUILD)/tests/obj/%.o: tests/lab-tests/%.c $(XT_HDRS) $(BUILD)/.setup
 	@mkdir -p $(@D)
@@ -120,7 +120,8 @@ clean:
 	rm -rf build
 
 help:
-	@echo 'make                     library, daemon, tools and test programs, under build/'
+	@echo 'make                     library, daemon, tools, examples and test programs,'
+	@echo '                         under build/'
 	@echo 'make module KDIR=DIR [FLAVOUR=NAME]'
 	@echo '                         xpmem.ko for a kernel, as build/kernel/NAME/xpmem.ko'
 	@echo '                         (NAME: the kernel release, when not given; W=1 and'

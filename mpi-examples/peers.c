@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The four steps of every user of xpmem: make a segment of one's own memory,
+ * tell the others its name, get a permit for each of theirs, attach it.
+ */
+#include "peers.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* What one rank has to tell the others. */
+struct card {
+	xpmem_segid_t segid;
+	size_t size;
+};
+
+void fail(const char *format, ...)
+{
+	char text[512];
+	va_list args;
+	int rank;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+	fprintf(stderr, "rank %d: %s\n", rank, text);
+	fflush(stderr);
+	MPI_Abort(MPI_COMM_WORLD, 1);
+	abort();
+}
+
+/* A segment is whole pages. */
+static size_t whole_pages(size_t size)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	return (size + page - 1) / page * page;
+}
+
+void *xpmem_pages(size_t size)
+{
+	void *memory = mmap(NULL, whole_pages(size), PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		fail("no memory for %zu bytes: %s", size, strerror(errno));
+	return memory;
+}
+
+/*
+ * Mode 0600: a permit is for our own user only, and on every partition alike.
+ * The pages need not be there yet, and nothing pins them: memory that is
+ * exported can be swapped and moved as any other.
+ */
+static struct card make(void *memory, size_t size)
+{
+	struct card card = { 0, whole_pages(size) };
+
+	if (!size)
+		return card;
+	card.segid =
+		xpmem_make(memory, card.size, XPMEM_PERMIT_MODE, (void *)0600);
+	if (card.segid == -1)
+		fail("xpmem_make: %s (is the xpmem module loaded?)",
+		     strerror(errno));
+	return card;
+}
+
+/* The name alone says where the memory is: the call is the same for all. */
+static void attach(struct xpmem_peers *peers, int rank, struct card card,
+		   int access)
+{
+	struct xpmem_addr start = { .offset = 0 };
+
+	start.apid = xpmem_get(card.segid, access, XPMEM_PERMIT_MODE, NULL);
+	if (start.apid == -1)
+		fail("xpmem_get of rank %d's memory: %s%s", rank,
+		     strerror(errno),
+		     errno == EHOSTUNREACH ?
+			     " (xpmemctl status tells which partitions are up)" :
+			     "");
+	peers->at[rank] = xpmem_attach(start, card.size, NULL);
+	if (peers->at[rank] == (void *)-1)
+		fail("xpmem_attach of rank %d's memory: %s", rank,
+		     strerror(errno));
+	peers->permit[rank] = start.apid;
+}
+
+void xpmem_map_peers(struct xpmem_peers *peers, MPI_Comm comm, void *memory,
+		     size_t size, int access)
+{
+	struct card mine = make(memory, size), *cards;
+
+	peers->comm = comm;
+	MPI_Comm_rank(comm, &peers->rank);
+	MPI_Comm_size(comm, &peers->ranks);
+	peers->segid = mine.segid;
+	peers->permit = calloc(peers->ranks, sizeof(*peers->permit));
+	peers->at = calloc(peers->ranks, sizeof(*peers->at));
+	cards = calloc(peers->ranks, sizeof(*cards));
+	if (!peers->permit || !peers->at || !cards)
+		fail("no memory for %d ranks", peers->ranks);
+
+	MPI_Allgather(&mine, sizeof(mine), MPI_BYTE, cards, sizeof(mine),
+		      MPI_BYTE, comm);
+	for (int rank = 0; rank < peers->ranks; rank++) {
+		if (rank == peers->rank)
+			peers->at[rank] = size ? memory : NULL;
+		else if (cards[rank].size)
+			attach(peers, rank, cards[rank], access);
+	}
+	free(cards);
+}
+
+/*
+ * The end of a process does all of this, too. In this order nobody meets
+ * SIGBUS: no segment is removed before everybody has stopped to use it.
+ */
+void xpmem_unmap_peers(struct xpmem_peers *peers)
+{
+	for (int rank = 0; rank < peers->ranks; rank++) {
+		if (!peers->permit[rank])
+			continue;
+		if (xpmem_detach(peers->at[rank]) ||
+		    xpmem_release(peers->permit[rank]))
+			fail("detaching rank %d's memory: %s", rank,
+			     strerror(errno));
+	}
+	MPI_Barrier(peers->comm);
+	if (peers->segid && xpmem_remove(peers->segid))
+		fail("xpmem_remove: %s", strerror(errno));
+	free(peers->permit);
+	free(peers->at);
+}
+
+/* MPI orders its own messages; the fences order our loads and stores with it. */
+void xpmem_barrier(MPI_Comm comm)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	MPI_Barrier(comm);
+	atomic_thread_fence(memory_order_seq_cst);
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * Ranks take tasks from a counter in rank 0's memory, with one atomic
+ * instruction for each task: nobody is the server, rank 0's processor is not
+ * asked, and a quick rank simply takes more.
+ *
+ * Atomic instructions work on attached memory as on one's own.
+ */
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "args.h"
+#include "peers.h"
+
+static long tasks = 1000, effort = 200;
+
+static const struct arg args[] = {
+	{ "--tasks", &tasks, 1, 1 << 24, "tasks in the queue" },
+	{ "--effort", &effort, 1, 1 << 30, "steps of the longest task" },
+	{ 0 },
+};
+
+/* In rank 0's memory. */
+struct queue {
+	_Alignas(64) atomic_long next; /* the first task that nobody has taken */
+	_Alignas(64) struct {
+		atomic_long times; /* how often it was done */
+		uint64_t result;
+	} task[];
+};
+
+/* Tasks of unequal length, as they are in life. */
+static uint64_t work(long task)
+{
+	uint64_t x = task + 1;
+
+	for (long i = task % effort; i >= 0; i--)
+		x = x * 6364136223846793005u + 1442695040888963407u;
+	return x;
+}
+
+/* How many this rank did. */
+static long serve(struct queue *queue)
+{
+	long task, done = 0;
+
+	for (;;) {
+		task = atomic_fetch_add(&queue->next, 1);
+		if (task >= tasks)
+			return done;
+		queue->task[task].result = work(task);
+		atomic_fetch_add(&queue->task[task].times, 1);
+		done++;
+		sched_yield(); /* there may be more ranks than processors */
+	}
+}
+
+static void check(struct queue *queue, long done)
+{
+	if (done != tasks)
+		fail("work_queue: the ranks did %ld tasks of %ld", done, tasks);
+	for (long i = 0; i < tasks; i++) {
+		if (queue->task[i].times != 1)
+			fail("work_queue: task %ld was done %ld times", i,
+			     (long)queue->task[i].times);
+		if (queue->task[i].result != work(i))
+			fail("work_queue: task %ld: the result is wrong", i);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct xpmem_peers peers;
+	struct queue *own = NULL;
+	size_t size = 0;
+	long mine, done, busy, least;
+	int rank;
+
+	args_parse(argc, argv, "Ranks take tasks from a shared counter.", args);
+	MPI_Init(&argc, &argv);
+	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+	if (rank == 0) {
+		size = sizeof(*own) + tasks * sizeof(own->task[0]);
+		own = xpmem_pages(size);
+	}
+	xpmem_map_peers(&peers, MPI_COMM_WORLD, own, size, XPMEM_RDWR);
+
+	xpmem_barrier(MPI_COMM_WORLD);
+	mine = serve(peers.at[0]);
+	xpmem_barrier(MPI_COMM_WORLD);
+	busy = mine > 0;
+	MPI_Reduce(&mine, &done, 1, MPI_LONG, MPI_SUM, 0, MPI_COMM_WORLD);
+	MPI_Reduce(&busy, &least, 1, MPI_LONG, MPI_SUM, 0, MPI_COMM_WORLD);
+	if (rank == 0) {
+		check(own, done);
+		printf("work_queue: %ld tasks, each done once, all right; %ld of %d ranks did some\n",
+		       tasks, least, peers.ranks);
+	}
+	xpmem_unmap_peers(&peers);
+	MPI_Finalize();
+	return 0;
+}
