@@ -46,15 +46,8 @@ static pud_t *walk_to_pud(struct mm_struct *mm, unsigned long addr)
 	return pud_offset_lockless(p4dp, p4d, addr);
 }
 
-/**
- * xpmem_lookup_pmd - the entry above a page table
- * @mm:   the address space, held by mmgrab() at least
- * @addr: the address
- *
- * Context: interrupts off: no table is freed meanwhile.
- * Return: NULL if there is none.
- */
-pmd_t *xpmem_lookup_pmd(struct mm_struct *mm, unsigned long addr)
+/* With interrupts off. */
+static pmd_t *walk_to_pmd(struct mm_struct *mm, unsigned long addr)
 {
 	pud_t *pudp = walk_to_pud(mm, addr), pud;
 
@@ -66,6 +59,33 @@ pmd_t *xpmem_lookup_pmd(struct mm_struct *mm, unsigned long addr)
 	if (pud_none(pud) || pud_leaf(pud) || pud_bad(pud))
 		return NULL;
 	return pmd_offset_lockless(pudp, pud, addr);
+}
+
+/**
+ * xpmem_lookup_table - the entry for an address in its page table
+ * @mm:   the address space, held by mmgrab() at least
+ * @addr: the address
+ * @leaf: set where a huge entry is instead of a table; else NULL
+ *
+ * Context: interrupts off while what is returned is used: that keeps tables from
+ * being freed, though not from being emptied.
+ * Return: NULL if there is no table.
+ */
+pte_t *xpmem_lookup_table(struct mm_struct *mm, unsigned long addr,
+			  pmd_t **leaf)
+{
+	pmd_t *pmdp = walk_to_pmd(mm, addr), pmd;
+
+	*leaf = NULL;
+	if (!pmdp)
+		return NULL;
+	pmd = pmdp_get_lockless(pmdp);
+	if (!pmd_present(pmd))
+		return NULL;
+	if (!pmd_leaf(pmd))
+		return pte_offset_kernel(&pmd, addr);
+	*leaf = pmdp;
+	return NULL;
 }
 
 static unsigned long page_word(unsigned long pfn, bool write)
@@ -138,7 +158,7 @@ static void look_at_table(struct mm_struct *mm, unsigned long addr,
 	pte_t *pte;
 
 	local_irq_save(irq);
-	pmdp = xpmem_lookup_pmd(mm, addr);
+	pmdp = walk_to_pmd(mm, addr);
 	if (!pmdp) {
 		pudp = walk_to_pud(mm, addr);
 		if (pudp)
@@ -239,7 +259,7 @@ int xpmem_lookup_huge(struct xpmem_segment *seg, unsigned long index,
 	if (vma_check(vma, write) || addr + PMD_SIZE > vma->vm_end)
 		return -EAGAIN;
 	local_irq_save(irq);
-	pmdp = xpmem_lookup_pmd(seg->mm, addr);
+	pmdp = walk_to_pmd(seg->mm, addr);
 	pudp = walk_to_pud(seg->mm, addr);
 	if (pmdp)
 		*page = look_at_pmd(pmdp_get_lockless(pmdp), write);
@@ -266,24 +286,15 @@ unsigned long xpmem_lookup_absent(struct mm_struct *mm, unsigned long addr,
 				  unsigned long end)
 {
 	unsigned long irq;
-	pmd_t *pmdp, pmd;
+	pmd_t *leaf;
 	pte_t *pte;
 
 	local_irq_save(irq);
-	pmdp = xpmem_lookup_pmd(mm, addr);
-	if (!pmdp)
-		goto unlock;
-	pmd = pmdp_get_lockless(pmdp);
-	if (!pmd_present(pmd))
-		goto unlock;
-	if (pmd_leaf(pmd)) {
+	pte = xpmem_lookup_table(mm, addr, &leaf);
+	if (leaf)
 		addr = end;
-		goto unlock;
-	}
-	for (pte = pte_offset_kernel(&pmd, addr);
-	     addr < end && pte_present(ptep_get_lockless(pte)); pte++)
+	for (; pte && addr < end && pte_present(ptep_get_lockless(pte)); pte++)
 		addr += PAGE_SIZE;
-unlock:
 	local_irq_restore(irq);
 	return addr;
 }

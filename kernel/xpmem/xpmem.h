@@ -415,7 +415,8 @@ vm_fault_t xpmem_fault_retry(struct xpmem_attachment *att, unsigned long addr,
 int xpmem_fault_in(struct xpmem_segment *seg, unsigned long index, bool write);
 
 /* lookup.c */
-pmd_t *xpmem_lookup_pmd(struct mm_struct *mm, unsigned long addr);
+pte_t *xpmem_lookup_table(struct mm_struct *mm, unsigned long addr,
+			  pmd_t **leaf);
 int xpmem_lookup(struct xpmem_segment *seg, const struct xpmem_span *span,
 		 unsigned int around, bool write);
 int xpmem_lookup_huge(struct xpmem_segment *seg, unsigned long index,

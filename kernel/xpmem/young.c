@@ -33,32 +33,46 @@ void xpmem_young_start(struct xpmem_young *young,
 	bitmap_zero(young->bits, XPMEM_WIRE_YOUNG);
 }
 
+/*
+ * The accessed bit is cleared in one step, so that what the CPU sets meanwhile, and
+ * who changes the entry under a lock that is not taken here, wins.  A table that was
+ * just taken out may be written, too, until interrupts are on again.  The TLB is left
+ * alone, as Linux does with its own entries on x86.
+ */
+static void clear_accessed(void *entry, unsigned long old, unsigned long new)
+{
+	static_assert(sizeof(pte_t) == sizeof(unsigned long));
+	static_assert(sizeof(pmd_t) == sizeof(unsigned long));
+
+	cmpxchg((unsigned long *)entry, old, new);
+}
+
+static bool small_young(pte_t *ptep, bool clear)
+{
+	pte_t pte = ptep_get_lockless(ptep);
+
+	if (!pte_present(pte) || !pte_special(pte) || !pte_young(pte))
+		return false;
+	if (clear)
+		clear_accessed(ptep, pte_val(pte), pte_val(pte_mkold(pte)));
+	return true;
+}
+
 /* One page table's worth at most; @at is the first page's number in @young. */
 static void look_at_table(struct xpmem_young *young, struct mm_struct *mm,
 			  unsigned long addr, unsigned int count,
 			  unsigned int at)
 {
 	unsigned long irq;
-	pmd_t *pmdp, pmd;
 	unsigned int i;
+	pmd_t *leaf;
 	pte_t *ptep;
 
-	/* Keeps tables from being freed, though not from being emptied. */
 	local_irq_save(irq);
-	pmdp = xpmem_lookup_pmd(mm, addr);
-	if (!pmdp)
-		goto unlock;
-	pmd = pmdp_get_lockless(pmdp);
-	if (!pmd_present(pmd) || pmd_leaf(pmd))
-		goto unlock;
-	ptep = pte_offset_kernel(&pmd, addr);
-	for (i = 0; i < count; i++) {
-		pte_t pte = ptep_get_lockless(ptep + i);
-
-		if (pte_present(pte) && pte_special(pte) && pte_young(pte))
+	ptep = xpmem_lookup_table(mm, addr, &leaf);
+	for (i = 0; ptep && i < count; i++)
+		if (small_young(ptep + i, false))
 			__set_bit((at + i) >> young->shift, young->bits);
-	}
-unlock:
 	local_irq_restore(irq);
 }
 
@@ -141,38 +155,16 @@ void xpmem_young_find(struct xpmem_young *young, struct xpmem_import *imp,
 	young->at += end - first;
 }
 
-/*
- * The accessed bit is cleared in one step, so that what the CPU sets meanwhile, and
- * who changes the entry under a lock that is not taken here, wins.  A table that was
- * just taken out may be written, too, until interrupts are on again.  The TLB is left
- * alone, as Linux does with its own entries on x86.
- */
-static bool clear_accessed(void *entry, unsigned long old, unsigned long new)
+static bool huge_young(pmd_t *pmdp, bool clear)
 {
-	static_assert(sizeof(pte_t) == sizeof(unsigned long));
-	static_assert(sizeof(pmd_t) == sizeof(unsigned long));
+	pmd_t pmd = pmdp_get_lockless(pmdp);
 
-	return cmpxchg((unsigned long *)entry, old, new) == old;
-}
-
-static bool huge_young(pmd_t *pmdp, pmd_t pmd, bool clear)
-{
 	/* Not special: what came after an attachment was unmapped there. */
-	if (!pmd_special(pmd) || !pmd_young(pmd))
+	if (!pmd_present(pmd) || !pmd_leaf(pmd) || !pmd_special(pmd) ||
+	    !pmd_young(pmd))
 		return false;
 	if (clear)
 		clear_accessed(pmdp, pmd_val(pmd), pmd_val(pmd_mkold(pmd)));
-	return true;
-}
-
-static bool small_young(pte_t *ptep, bool clear)
-{
-	pte_t pte = ptep_get_lockless(ptep);
-
-	if (!pte_present(pte) || !pte_special(pte) || !pte_young(pte))
-		return false;
-	if (clear)
-		clear_accessed(ptep, pte_val(pte), pte_val(pte_mkold(pte)));
 	return true;
 }
 
@@ -182,25 +174,16 @@ static bool table_young(struct mm_struct *mm, unsigned long addr,
 {
 	bool young = false;
 	unsigned long irq;
-	pmd_t *pmdp, pmd;
 	unsigned int i;
+	pmd_t *leaf;
 	pte_t *ptep;
 
 	local_irq_save(irq);
-	pmdp = xpmem_lookup_pmd(mm, addr);
-	if (!pmdp)
-		goto unlock;
-	pmd = pmdp_get_lockless(pmdp);
-	if (!pmd_present(pmd))
-		goto unlock;
-	if (pmd_leaf(pmd)) {
-		young = huge_young(pmdp, pmd, clear);
-		goto unlock;
-	}
-	ptep = pte_offset_kernel(&pmd, addr);
-	for (i = 0; i < count && (clear || !young); i++)
+	ptep = xpmem_lookup_table(mm, addr, &leaf);
+	if (leaf)
+		young = huge_young(leaf, clear);
+	for (i = 0; ptep && i < count && (clear || !young); i++)
 		young |= small_young(ptep + i, clear);
-unlock:
 	local_irq_restore(irq);
 	return young;
 }
