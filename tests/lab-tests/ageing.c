@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/swap.h>
 
 #define GROUP "exporter"
 #define BLOCK 32 /* pages that come back from swap together */
@@ -212,20 +211,6 @@ static double median(double *v, int n)
 	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
-/* Slots that earlier rounds left scattered would cost a request each. */
-static void fresh_swap(void)
-{
-	char line[256], device[128] = "";
-	FILE *f = fopen("/proc/swaps", "r");
-
-	xt_need(f != NULL, "open /proc/swaps");
-	while (fgets(line, sizeof(line), f))
-		sscanf(line, "/%127s", device + 1);
-	fclose(f);
-	device[0] = '/';
-	xt_need(!swapoff(device) && !swapon(device, 0), "swap on %s", device);
-}
-
 /* Even rounds: exported; odd ones: private. */
 static void idle_home(void)
 {
@@ -241,7 +226,6 @@ static void idle_home(void)
 		xt_put(key, "1");
 		snprintf(key, sizeof(key), i % 2 ? "filled%d" : "touched%d", i);
 		xt_await(key);
-		fresh_swap();
 		r[i % 2] = press();
 		snprintf(key, sizeof(key), "pressed%d", i);
 		xt_put(key, "1");
