@@ -23,8 +23,8 @@
 #include <linux/xpmem_netlink.h>
 
 #define MESSAGE_MAGIC 0x444d5058u /* "XPMD" */
-#define MESSAGE_VERSION_MIN 2
-#define MESSAGE_VERSION_MAX 2
+#define MESSAGE_VERSION_MIN 3
+#define MESSAGE_VERSION_MAX 3
 #define MESSAGE_NONCE_LEN 32
 
 enum message_type {

@@ -5,7 +5,9 @@
  *
  *	exporter				importer
  *	segid = xpmem_make(start, size, ...);
- *	... tell the importer the segid ...
+ *	... tell the importer the segid,
+ *	or xpmem_publish(name, segid) ...
+ *						segid = xpmem_lookup(name);
  *						apid = xpmem_get(segid, ...);
  *						p = xpmem_attach(addr, ...);
  *						*p = 1;
@@ -88,6 +90,12 @@ struct xpmem_addr {
 
 /* flags of xpmem_attach_flags */
 #define XPMEM_ATTACH_POPULATE 0x1
+
+/* Room for the longest name of xpmem_publish and the zero behind it. */
+#define XPMEM_NAME_SIZE 64
+
+/* owner of struct xpmem_cmd_lookup: whoever */
+#define XPMEM_ANYBODY 0xffffffffu
 
 #ifndef __KERNEL__
 
@@ -230,6 +238,66 @@ void *xpmem_attach_flags(struct xpmem_addr addr, size_t size, void *vaddr,
 int xpmem_detach(void *vaddr);
 
 /**
+ * xpmem_publish - give a segment a name, for xpmem_lookup on any partition
+ * @name:  1 to XPMEM_NAME_SIZE - 1 letters and digits of ASCII and the characters
+ *         ".", "_", "-", "+", "/"
+ * @segid: from xpmem_make of this process; it has no name yet
+ *
+ * The name is the segment's: it is there until xpmem_unpublish, xpmem_remove,
+ * execve or exit of the caller, and at no moment longer than the segment.  It is
+ * also the user's who made the segment: other users may have the same name, and
+ * so may other partitions.  Nothing is asked of other partitions.
+ *
+ * Errors: EINVAL @name has another character or none, or @segid is not positive;
+ * ENAMETOOLONG; ENOENT this process has no such segment; EBUSY the segment has a
+ * name; EEXIST another segment of the same user on this partition has this name;
+ * EDQUOT the user has 4096 names here; ENOMEM; ENOTTY the module is older than
+ * this library.
+ *
+ * Return: 0 or -1.
+ */
+int xpmem_publish(const char *name, xpmem_segid_t segid);
+
+/**
+ * xpmem_unpublish - take a name back
+ * @name: of a segment of this process
+ *
+ * The segment remains, and so does what was got and attached.
+ *
+ * Errors: EINVAL and ENAMETOOLONG as of xpmem_publish; ENOENT no segment of this
+ * process has the name; ENOTTY.
+ *
+ * Return: 0 or -1.
+ */
+int xpmem_unpublish(const char *name);
+
+/**
+ * xpmem_lookup - find a segment by its name
+ * @name: [UID:]NAME[@PARTID], both in decimal: as it was published, by anybody
+ *        or by user UID, on any partition or on PARTID
+ *
+ * A segment is found by whoever could get a permit to read it.  Of several of
+ * that name the caller's own comes before root's before those of others; then
+ * that of this partition before that of the lowest partition id; then that of
+ * the lowest user id.  Whoever must not be deceived by a segment of another user
+ * gives UID.
+ *
+ * Asks all partitions with a session at once, unless the caller's own user has
+ * the name on this one or PARTID says where to look.  Each has the deadline of
+ * its session to answer in (see xpmemd.conf).  Only a signal that kills the
+ * caller ends the wait.
+ *
+ * Errors: EINVAL, ENAMETOOLONG @name is outside what is said above; ENOENT no
+ * segment has the name; EACCES some have, and the caller may read none of them;
+ * EHOSTUNREACH there is no session with PARTID, or a partition did not answer
+ * and no other has the name; ENOMEM; ENOTTY the module is older than this
+ * library.
+ *
+ * Return: the segment's segid, or -1.
+ */
+xpmem_segid_t xpmem_lookup(const char *name);
+
+/**
  * xpmem_init - open the device
  *
  * Not needed: every other function does it.  Useful to learn early whether
@@ -269,6 +337,10 @@ int xpmem_ioctl(int cmd, void *arg);
 #define XPMEM_CMD_RELEASE _IO('x', 4)
 #define XPMEM_CMD_ATTACH _IO('x', 5)
 #define XPMEM_CMD_DETACH _IO('x', 6)
+/* Far from what other xpmem modules may have. */
+#define XPMEM_CMD_PUBLISH _IO('x', 0x40)
+#define XPMEM_CMD_UNPUBLISH _IO('x', 0x41)
+#define XPMEM_CMD_LOOKUP _IO('x', 0x42)
 
 /**
  * struct xpmem_cmd_make - see xpmem_make()
@@ -344,6 +416,38 @@ struct xpmem_cmd_detach {
 	__u64 vaddr;
 };
 
+/**
+ * struct xpmem_cmd_publish - see xpmem_publish()
+ * @segid: the segment
+ * @name:  zeros behind it up to the end
+ */
+struct xpmem_cmd_publish {
+	xpmem_segid_t segid;
+	char name[XPMEM_NAME_SIZE];
+};
+
+/**
+ * struct xpmem_cmd_unpublish - see xpmem_unpublish()
+ * @name: as of struct xpmem_cmd_publish
+ */
+struct xpmem_cmd_unpublish {
+	char name[XPMEM_NAME_SIZE];
+};
+
+/**
+ * struct xpmem_cmd_lookup - see xpmem_lookup()
+ * @name:   as of struct xpmem_cmd_publish
+ * @owner:  user id in the caller's user namespace, or XPMEM_ANYBODY
+ * @partid: where to look; 0: everywhere
+ * @segid:  out
+ */
+struct xpmem_cmd_lookup {
+	char name[XPMEM_NAME_SIZE];
+	__u32 owner;
+	__u32 partid;
+	xpmem_segid_t segid;
+};
+
 #if defined(__LP64__) && !defined(__cplusplus)
 #define _XPMEM_ABI(type, member, offset)                                       \
 	_Static_assert(offsetof(struct type, member) == (offset),              \
@@ -372,6 +476,13 @@ _XPMEM_ABI(xpmem_cmd_attach, fd, 32);
 _XPMEM_ABI(xpmem_cmd_attach, flags, 36);
 _XPMEM_ABI_SIZE(xpmem_cmd_attach, 40);
 _XPMEM_ABI_SIZE(xpmem_cmd_detach, 8);
+_XPMEM_ABI(xpmem_cmd_publish, name, 8);
+_XPMEM_ABI_SIZE(xpmem_cmd_publish, 72);
+_XPMEM_ABI_SIZE(xpmem_cmd_unpublish, 64);
+_XPMEM_ABI(xpmem_cmd_lookup, owner, 64);
+_XPMEM_ABI(xpmem_cmd_lookup, partid, 68);
+_XPMEM_ABI(xpmem_cmd_lookup, segid, 72);
+_XPMEM_ABI_SIZE(xpmem_cmd_lookup, 80);
 #undef _XPMEM_ABI
 #undef _XPMEM_ABI_SIZE
 #endif

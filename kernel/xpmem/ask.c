@@ -6,7 +6,6 @@
  * Before: permit.c.  Invariant: a fetch is served only for a segment that the
  * session was given here.
  */
-#include <linux/cred.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -14,9 +13,6 @@
 
 static struct xpmem_message *ask_message(u64 segid, bool write, u32 req)
 {
-	const struct cred *cred = current_cred();
-	const struct group_info *groups = cred->group_info;
-	u32 i, n = min(groups->ngroups, XPMEM_WIRE_GROUPS);
 	struct xpmem_message *message = xpmem_message_alloc(
 		XPMEM_WIRE_GET, sizeof(struct xpmem_wire_get), GFP_KERNEL);
 	struct xpmem_wire_get *body;
@@ -26,15 +22,55 @@ static struct xpmem_message *ask_message(u64 segid, bool write, u32 req)
 	body = xpmem_message_payload(message);
 	body->req = cpu_to_le64(req);
 	body->segid = cpu_to_le64(segid);
-	body->uid = cpu_to_le32(from_kuid(&init_user_ns, cred->euid));
-	body->gid = cpu_to_le32(from_kgid(&init_user_ns, cred->egid));
 	body->access =
 		cpu_to_le32(XPMEM_WIRE_READ | (write ? XPMEM_WIRE_WRITE : 0));
-	body->ngroups = cpu_to_le32(n);
-	for (i = 0; i < n; i++)
-		body->groups[i] =
-			cpu_to_le32(from_kgid(&init_user_ns, groups->gid[i]));
+	body->ngroups = xpmem_caller_tell(&body->uid, &body->gid, body->groups);
 	return message;
+}
+
+/**
+ * xpmem_request_add - a question is about to be sent
+ * @session: to whom
+ * @request: has its ->reply; the caller erases it from session->requests before
+ *           it goes away
+ * @req:     filled in with its number
+ *
+ * Context: process; may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int xpmem_request_add(struct xpmem_session *session,
+		      struct xpmem_request *request, u32 *req)
+{
+	int err;
+
+	init_completion(&request->done);
+	err = xa_alloc_cyclic(&session->requests, req, request,
+			      XA_LIMIT(1, U32_MAX), &session->request_next,
+			      GFP_KERNEL);
+	return min(err, 0);
+}
+
+/**
+ * xpmem_request_take_locked - find what a reply is for; it gets no other
+ * @session: the session
+ * @req:     the number that the reply repeats
+ * @reply:   its type
+ *
+ * Context: session->requests is locked; so until the caller has completed it.
+ * Return: the request, or NULL: nobody waits for such a reply any more.
+ */
+struct xpmem_request *xpmem_request_take_locked(struct xpmem_session *session,
+						__le64 req,
+						enum xpmem_wire_type reply)
+{
+	unsigned long index = le64_to_cpu(req);
+	struct xpmem_request *request = xa_load(&session->requests, index);
+
+	lockdep_assert_held(&session->requests.xa_lock);
+	if (!request || request->reply != reply)
+		return NULL;
+	__xa_erase(&session->requests, index);
+	return request;
 }
 
 static int ask_error(const struct xpmem_request *request)
@@ -70,17 +106,14 @@ static int ask_error(const struct xpmem_request *request)
 int xpmem_session_ask(struct xpmem_session *session, u64 segid, bool write,
 		      u64 *pages)
 {
-	struct xpmem_request request = {};
+	struct xpmem_request request = { .reply = XPMEM_WIRE_GET_REPLY };
 	struct xpmem_message *message;
 	bool sent;
 	u32 req;
 	int err;
 
-	init_completion(&request.done);
-	err = xa_alloc_cyclic(&session->requests, &req, &request,
-			      XA_LIMIT(1, U32_MAX), &session->request_next,
-			      GFP_KERNEL);
-	if (err < 0)
+	err = xpmem_request_add(session, &request, &req);
+	if (err)
 		return err;
 	message = ask_message(segid, write, req);
 	if (!message) {
@@ -111,35 +144,18 @@ erase:
 void xpmem_session_reply_recv(struct xpmem_session *session,
 			      const struct xpmem_wire_get_reply *msg)
 {
-	unsigned long req = le64_to_cpu(msg->req);
 	struct xpmem_request *request;
 
 	xa_lock(&session->requests);
-	request = xa_load(&session->requests, req);
+	request = xpmem_request_take_locked(session, msg->req,
+					    XPMEM_WIRE_GET_REPLY);
 	if (request) {
-		__xa_erase(&session->requests, req);
 		request->status = le32_to_cpu(msg->status);
 		request->access = le32_to_cpu(msg->access);
 		request->pages = le64_to_cpu(msg->pages);
 		complete(&request->done);
 	}
 	xa_unlock(&session->requests);
-}
-
-static bool caller_allowed(const struct xpmem_segment *seg,
-			   const struct xpmem_wire_get *msg, bool write)
-{
-	kgid_t groups[XPMEM_WIRE_GROUPS];
-	u32 i, n = le32_to_cpu(msg->ngroups);
-	u32 uid = le32_to_cpu(msg->uid);
-
-	for (i = 0; i < n; i++)
-		groups[i] =
-			make_kgid(&init_user_ns, le32_to_cpu(msg->groups[i]));
-	return xpmem_segment_allows(seg, make_kuid(&init_user_ns, uid),
-				    make_kgid(&init_user_ns,
-					      le32_to_cpu(msg->gid)),
-				    groups, n, uid == 0, write);
 }
 
 static int permit_slot(struct xpmem_session *session, struct xpmem_segment *seg,
@@ -167,10 +183,13 @@ static u32 permit_give(struct xpmem_session *session,
 	bool write = le32_to_cpu(msg->access) & XPMEM_WIRE_WRITE;
 	struct xpmem_segment *seg = xpmem_segment_get(le64_to_cpu(msg->segid));
 	u32 status = XPMEM_WIRE_OK;
+	struct xpmem_caller caller;
 
 	if (!seg)
 		return XPMEM_WIRE_NOENT;
-	if (!caller_allowed(seg, msg, write))
+	xpmem_caller_remote(&caller, msg->uid, msg->gid, msg->groups,
+			    msg->ngroups);
+	if (!xpmem_segment_allows(seg, &caller, write))
 		status = XPMEM_WIRE_ACCES;
 	else if (permit_slot(session, seg, write))
 		status = XPMEM_WIRE_NOMEM;

@@ -2,6 +2,7 @@
 /*
  * /dev/xpmem: the ioctls that libxpmem calls, here or in a container.
  */
+#include <linux/cred.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/sched/mm.h>
@@ -178,6 +179,51 @@ static long cmd_detach(void __user *arg)
 	return xpmem_attachment_detach(cmd.vaddr);
 }
 
+static long cmd_publish(struct xpmem_process *process, void __user *arg)
+{
+	struct xpmem_cmd_publish cmd;
+
+	BUILD_BUG_ON(sizeof(cmd.name) != XPMEM_WIRE_NAME);
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	if (cmd.segid <= 0)
+		return -EINVAL;
+	return xpmem_name_publish(process, cmd.segid, cmd.name);
+}
+
+static long cmd_unpublish(struct xpmem_process *process, void __user *arg)
+{
+	struct xpmem_cmd_unpublish cmd;
+
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	return xpmem_name_unpublish(process, cmd.name);
+}
+
+static long cmd_lookup(void __user *arg)
+{
+	struct xpmem_query query = { .owner = INVALID_UID };
+	struct xpmem_cmd_lookup cmd;
+	u64 segid;
+	int err;
+
+	if (copy_from_user(&cmd, arg, sizeof(cmd)))
+		return -EFAULT;
+	if (cmd.partid > XPMEM_PARTID_MAX || !xpmem_wire_name_valid(cmd.name))
+		return -EINVAL;
+	memcpy(query.text, cmd.name, sizeof(query.text));
+	if (cmd.owner != XPMEM_ANYBODY) {
+		query.owner = make_kuid(current_user_ns(), cmd.owner);
+		if (!uid_valid(query.owner))
+			return -EINVAL;
+	}
+	err = xpmem_name_resolve(&query, cmd.partid, &segid);
+	if (err)
+		return err;
+	return put_user((xpmem_segid_t)segid,
+			&((struct xpmem_cmd_lookup __user *)arg)->segid);
+}
+
 /*
  * A descriptor belongs to the address space that opened it: after fork, or
  * handed over a socket, it names nothing of the caller's.
@@ -194,6 +240,8 @@ static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -XPMEM_ERRNO_NOPROC;
 	if (cmd == XPMEM_CMD_DETACH)
 		return cmd_detach(uarg);
+	if (cmd == XPMEM_CMD_LOOKUP)
+		return cmd_lookup(uarg);
 	process = descriptor_process(d);
 	if (IS_ERR(process))
 		return PTR_ERR(process);
@@ -208,6 +256,10 @@ static long dev_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return cmd_release(process, uarg);
 	case XPMEM_CMD_ATTACH:
 		return cmd_attach(process, uarg);
+	case XPMEM_CMD_PUBLISH:
+		return cmd_publish(process, uarg);
+	case XPMEM_CMD_UNPUBLISH:
+		return cmd_unpublish(process, uarg);
 	}
 	return -ENOTTY;
 }

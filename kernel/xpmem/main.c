@@ -20,6 +20,7 @@ static int __init xpmem_init(void)
 		       XPMEM_PARTID_MAX);
 		return -EINVAL;
 	}
+	xpmem_name_init();
 	err = xpmem_inode_init();
 	if (err)
 		return err;

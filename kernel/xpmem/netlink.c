@@ -133,6 +133,7 @@ static int put_session(struct sk_buff *skb,
 	return 0;
 }
 
+/* A segment that has no name has no attribute for it. */
 static int put_segment(struct sk_buff *skb,
 		       const struct xpmem_segment_info *info)
 {
@@ -148,7 +149,9 @@ static int put_segment(struct sk_buff *skb,
 	    nla_put_u64_64bit(skb, XPMEM_A_SEGMENT_EXPORTED, info->exported,
 			      pad) ||
 	    nla_put_u32(skb, XPMEM_A_SEGMENT_PERMITS, info->permits) ||
-	    nla_put_u32(skb, XPMEM_A_SEGMENT_ATTACHMENTS, info->attachments))
+	    nla_put_u32(skb, XPMEM_A_SEGMENT_ATTACHMENTS, info->attachments) ||
+	    (info->name[0] &&
+	     nla_put_string(skb, XPMEM_A_SEGMENT_NAME, info->name)))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;
@@ -242,6 +245,8 @@ static const struct {
 	STAT(GETS, gets),
 	STAT(ATTACHES, attaches),
 	STAT(REFUSED_GETS, refused_gets),
+	STAT(NAMES, names),
+	STAT(LOOKUPS, lookups),
 	STAT(WAIT_MEDIAN_US, wait_median_us),
 	STAT(WAIT_MAX_US, wait_max_us),
 };

@@ -6,7 +6,6 @@
  * segment's home, from its mode and the caller's credentials, never from what
  * the caller says.
  */
-#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/random.h>
 #include <linux/sched/mm.h>
@@ -35,23 +34,15 @@ static int permit_name(struct xpmem_permit *permit)
 	return err;
 }
 
-static bool caller_allowed(const struct xpmem_segment *seg, bool write)
-{
-	const struct cred *cred = current_cred();
-	const struct group_info *groups = cred->group_info;
-
-	return xpmem_segment_allows(
-		seg, cred->euid, cred->egid, groups->gid, groups->ngroups,
-		ns_capable_noaudit(&init_user_ns, CAP_IPC_OWNER), write);
-}
-
 static int permit_local(struct xpmem_permit *permit, u64 segid)
 {
 	struct xpmem_segment *seg = xpmem_segment_get(segid);
+	struct xpmem_caller caller;
 
 	if (!seg)
 		return -ENOENT;
-	if (!caller_allowed(seg, permit->write)) {
+	xpmem_caller_local(&caller);
+	if (!xpmem_segment_allows(seg, &caller, permit->write)) {
 		xpmem_segment_put(seg);
 		return -EACCES;
 	}

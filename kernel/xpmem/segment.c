@@ -223,6 +223,7 @@ void xpmem_segment_destroy(struct xpmem_segment *seg)
 	down_write(&seg->lock);
 	seg->dead = true;
 	up_write(&seg->lock);
+	xpmem_name_drop(seg);
 	xpmem_zap(seg->inode->i_mapping, 0, 0);
 	xpmem_revoke_range(seg, 0, seg->pages - 1, true);
 	mmu_interval_notifier_remove(&seg->notifier);
@@ -328,29 +329,24 @@ void xpmem_segment_put(struct xpmem_segment *seg)
 
 /**
  * xpmem_segment_allows - may this user have a permit?
- * @seg:        the segment
- * @uid:        the user
- * @gid:        the user's group
- * @groups:     supplementary groups
- * @ngroups:    how many
- * @privileged: has CAP_IPC_OWNER, or is root on its partition
- * @write:      read-write, not just read
+ * @seg:    the segment
+ * @caller: the user
+ * @write:  read-write, not just read
  *
  * The rule of System V IPC: the first class that fits decides.
  */
-bool xpmem_segment_allows(const struct xpmem_segment *seg, kuid_t uid,
-			  kgid_t gid, const kgid_t *groups, int ngroups,
-			  bool privileged, bool write)
+bool xpmem_segment_allows(const struct xpmem_segment *seg,
+			  const struct xpmem_caller *caller, bool write)
 {
 	unsigned int want = write ? 06 : 04, mode = seg->mode;
-	bool in_group = gid_eq(gid, seg->gid);
+	bool in_group = gid_eq(caller->gid, seg->gid);
 	int i;
 
-	if (privileged)
+	if (caller->privileged)
 		return true;
-	for (i = 0; i < ngroups && !in_group; i++)
-		in_group = gid_eq(groups[i], seg->gid);
-	if (uid_eq(uid, seg->uid))
+	for (i = 0; i < caller->ngroups && !in_group; i++)
+		in_group = gid_eq(caller->groups[i], seg->gid);
+	if (uid_eq(caller->uid, seg->uid))
 		mode >>= 6;
 	else if (in_group)
 		mode >>= 3;
@@ -382,6 +378,7 @@ int xpmem_segment_info_next(u64 *cursor, struct xpmem_segment_info *info)
 		info->mode = seg->mode;
 		info->permits = atomic_read(&seg->nr_permits);
 		info->attachments = atomic_read(&seg->nr_attachments);
+		xpmem_name_copy(seg, info->name);
 		*cursor = index + 1;
 		err = 0;
 	}

@@ -285,6 +285,11 @@ static const char *message_recv(struct xpmem_session *session,
 		return NULL;
 	case XPMEM_WIRE_BYE:
 		return bye_recv(session);
+	case XPMEM_WIRE_LOOKUP:
+		xpmem_session_lookup_recv(session, payload);
+		return NULL;
+	case XPMEM_WIRE_LOOKUP_REPLY:
+		return xpmem_session_found_recv(session, payload);
 	}
 	return "message of unknown type";
 }

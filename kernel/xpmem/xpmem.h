@@ -63,6 +63,7 @@ struct xpmem_session;
 /* stats.c: every counter of /sys, netlink and xpmemctl, in one list. */
 #define XPMEM_COUNTERS(X)                                                      \
 	X(segments)                                                            \
+	X(names)                                                               \
 	X(permits)                                                             \
 	X(attachments)                                                         \
 	X(imports)                                                             \
@@ -70,7 +71,7 @@ struct xpmem_session;
 	X(granted)                                                             \
 	X(revoked) X(acked) X(released) X(quarantine) X(faults_local)          \
 		X(faults_huge) X(faults_remote) X(fetches) X(gets) X(attaches) \
-			X(refused_gets)
+			X(refused_gets) X(lookups)
 
 /* Each CPU counts for itself; only the sum over all of them means anything. */
 struct xpmem_counters {
@@ -145,6 +146,31 @@ void xpmem_process_close(struct xpmem_process *process);
 int xpmem_process_init(void);
 void xpmem_process_exit(void);
 
+/* --- caller.c ------------------------------------------------------------ */
+
+/**
+ * struct xpmem_caller - who asks for a segment, on whichever partition
+ * @uid:        effective user
+ * @gid:        effective group
+ * @groups:     supplementary groups
+ * @ngroups:    how many
+ * @privileged: has CAP_IPC_OWNER, or is root on another partition
+ * @told:       where @groups are that another partition told
+ */
+struct xpmem_caller {
+	kuid_t uid;
+	kgid_t gid;
+	const kgid_t *groups;
+	int ngroups;
+	bool privileged;
+	kgid_t told[XPMEM_WIRE_GROUPS];
+};
+
+void xpmem_caller_local(struct xpmem_caller *caller);
+void xpmem_caller_remote(struct xpmem_caller *caller, __le32 uid, __le32 gid,
+			 const __le32 *groups, __le32 ngroups);
+__le32 xpmem_caller_tell(__le32 *uid, __le32 *gid, __le32 *groups);
+
 /* --- segment.c --------------------------------------------------------- */
 
 /**
@@ -187,6 +213,7 @@ struct xpmem_users {
  * @nr_attachments: for the administrator
  * @nr_exported:    places in @places
  * @zap_work:       takes local attachments away where the notifier cannot
+ * @name:     what it is published as, or NULL; protected by the lock of name.c
  */
 struct xpmem_segment {
 	struct kref ref;
@@ -213,6 +240,7 @@ struct xpmem_segment {
 	atomic_t nr_attachments;
 	atomic_t nr_exported;
 	struct work_struct zap_work;
+	struct xpmem_name *name;
 };
 
 struct xpmem_segment_info {
@@ -224,6 +252,7 @@ struct xpmem_segment_info {
 	u32 mode;
 	u32 permits;
 	u32 attachments;
+	char name[XPMEM_WIRE_NAME];
 };
 
 int xpmem_segment_create(struct xpmem_process *process, unsigned long start,
@@ -232,10 +261,49 @@ void xpmem_segment_destroy(struct xpmem_segment *seg);
 int xpmem_segment_remove(struct xpmem_process *process, u64 segid);
 struct xpmem_segment *xpmem_segment_get(u64 segid);
 void xpmem_segment_put(struct xpmem_segment *seg);
-bool xpmem_segment_allows(const struct xpmem_segment *seg, kuid_t uid,
-			  kgid_t gid, const kgid_t *groups, int ngroups,
-			  bool privileged, bool write);
+bool xpmem_segment_allows(const struct xpmem_segment *seg,
+			  const struct xpmem_caller *caller, bool write);
 int xpmem_segment_info_next(u64 *cursor, struct xpmem_segment_info *info);
+
+/* --- name.c, resolve.c --------------------------------------------------- */
+
+/**
+ * struct xpmem_query - a name to be looked up
+ * @text:  the name, as xpmem_wire_name_valid() has it
+ * @owner: whose segment; INVALID_UID: whoever's
+ */
+struct xpmem_query {
+	char text[XPMEM_WIRE_NAME];
+	kuid_t owner;
+};
+
+/**
+ * struct xpmem_match - a segment that has the name
+ * @segid: the segment
+ * @uid:   its owner
+ */
+struct xpmem_match {
+	u64 segid;
+	kuid_t uid;
+};
+
+int xpmem_name_publish(struct xpmem_process *process, u64 segid,
+		       const char *text);
+int xpmem_name_unpublish(struct xpmem_process *process, const char *text);
+void xpmem_name_drop(struct xpmem_segment *seg);
+void xpmem_name_copy(struct xpmem_segment *seg, char *text);
+unsigned int xpmem_name_rank(kuid_t owner, kuid_t caller);
+u32 xpmem_name_find(const struct xpmem_query *query,
+		    const struct xpmem_caller *caller,
+		    struct xpmem_match *match);
+void xpmem_name_init(void);
+int xpmem_name_resolve(const struct xpmem_query *query, u16 partid,
+		       u64 *segid);
+void xpmem_session_lookup_recv(struct xpmem_session *session,
+			       const struct xpmem_wire_lookup *msg);
+const char *
+xpmem_session_found_recv(struct xpmem_session *session,
+			 const struct xpmem_wire_lookup_reply *msg);
 
 /* --- permit.c ---------------------------------------------------------- */
 
@@ -781,13 +849,21 @@ struct xpmem_session {
 };
 
 /**
- * struct xpmem_request - a get that waits for its reply
+ * struct xpmem_request - a get or a lookup that waits for its reply
+ * @done:   it came, or the session ended
+ * @reply:  the type that the reply must have
+ * @status: enum xpmem_wire_status; 0: there was no reply
+ * @access: get: what was given
+ * @pages:  get: length of the segment
+ * @match:  lookup: what has the name
  */
 struct xpmem_request {
 	struct completion done;
+	enum xpmem_wire_type reply;
 	u32 status;
 	u32 access;
 	u64 pages;
+	struct xpmem_match match;
 };
 
 int xpmem_session_init(void);
@@ -810,6 +886,11 @@ void xpmem_session_get_recv(struct xpmem_session *session,
 			    const struct xpmem_wire_get *msg);
 void xpmem_session_reply_recv(struct xpmem_session *session,
 			      const struct xpmem_wire_get_reply *msg);
+int xpmem_request_add(struct xpmem_session *session,
+		      struct xpmem_request *request, u32 *req);
+struct xpmem_request *xpmem_request_take_locked(struct xpmem_session *session,
+						__le64 req,
+						enum xpmem_wire_type reply);
 
 /* --- young.c ------------------------------------------------------------- */
 

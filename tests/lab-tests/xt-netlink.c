@@ -212,7 +212,7 @@ void xt_session_good(struct xt_session *s)
 	memset(s, 0, sizeof(*s));
 	s->partid = 200 + xt_me;
 	s->epoch = 0x1122334455667788ULL;
-	s->version = 2;
+	s->version = 3;
 	s->page_size = xt_page;
 	s->fabric = XPMEM_FABRIC_WINDOW;
 	find_window(s->window, sizeof(s->window));

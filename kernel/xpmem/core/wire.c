@@ -22,6 +22,9 @@ static const struct form forms[] = {
 	[XPMEM_WIRE_ACK] = { sizeof(struct xpmem_wire_ack), 0 },
 	[XPMEM_WIRE_PING] = { sizeof(struct xpmem_wire_ping), 0 },
 	[XPMEM_WIRE_BYE] = { 0, 0 },
+	[XPMEM_WIRE_LOOKUP] = { sizeof(struct xpmem_wire_lookup), 0 },
+	[XPMEM_WIRE_LOOKUP_REPLY] = { sizeof(struct xpmem_wire_lookup_reply),
+				      0 },
 };
 
 #define NFORMS (sizeof(forms) / sizeof(forms[0]))
@@ -164,6 +167,61 @@ static const char *check_revoke(const struct xpmem_wire_revoke *m, u32 nruns)
 	return NULL;
 }
 
+static bool name_char_valid(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+	       (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-' ||
+	       c == '+' || c == '/';
+}
+
+bool xpmem_wire_name_valid(const char *name)
+{
+	u32 i, n = 0;
+
+	while (n < XPMEM_WIRE_NAME && name_char_valid(name[n]))
+		n++;
+	if (!n || n == XPMEM_WIRE_NAME)
+		return false;
+	for (i = n; i < XPMEM_WIRE_NAME; i++)
+		if (name[i])
+			return false;
+	return true;
+}
+
+static const char *check_lookup(const struct xpmem_wire_lookup *m)
+{
+	u32 i, n = le32_to_cpu(m->ngroups);
+
+	if (!m->req)
+		return "lookup with a zero id";
+	if (n > XPMEM_WIRE_GROUPS)
+		return "lookup with too many groups";
+	for (i = n; i < XPMEM_WIRE_GROUPS; i++)
+		if (m->groups[i])
+			return "lookup with groups beyond its count";
+	return xpmem_wire_name_valid(m->name) ? NULL :
+						"lookup of an impossible name";
+}
+
+static const char *check_lookup_reply(const struct xpmem_wire_lookup_reply *m)
+{
+	u32 status = le32_to_cpu(m->status);
+	u64 segid = le64_to_cpu(m->segid);
+
+	if (!m->req)
+		return "lookup reply with a zero id";
+	if (status != XPMEM_WIRE_OK && status != XPMEM_WIRE_NOENT &&
+	    status != XPMEM_WIRE_ACCES)
+		return "lookup reply with unknown status";
+	if (status != XPMEM_WIRE_OK)
+		return segid || m->uid ?
+			       "refusing lookup reply with a segment" :
+			       NULL;
+	return segid && !(segid >> 63) ?
+		       NULL :
+		       "lookup reply with an impossible segment";
+}
+
 const char *xpmem_wire_check_payload(const struct xpmem_wire_header *h,
 				     const void *payload)
 {
@@ -198,6 +256,10 @@ const char *xpmem_wire_check_payload(const struct xpmem_wire_header *h,
 			       "ping with a zero count";
 	case XPMEM_WIRE_BYE:
 		return NULL;
+	case XPMEM_WIRE_LOOKUP:
+		return check_lookup(payload);
+	case XPMEM_WIRE_LOOKUP_REPLY:
+		return check_lookup_reply(payload);
 	}
 	return "message of unknown type";
 }

@@ -11,7 +11,7 @@
 
 #include "shim.h"
 
-#define XPMEM_WIRE_VERSION 2
+#define XPMEM_WIRE_VERSION 3
 
 /*
  * A grant gives at most this many pages.  A revoke names at most as many runs,
@@ -19,6 +19,10 @@
  */
 #define XPMEM_WIRE_PAGES 512
 #define XPMEM_WIRE_GROUPS 16
+/* Bytes of a segment's published name, with the zeros that fill them up. */
+#define XPMEM_WIRE_NAME 64
+/* As owner of a lookup: whoever. */
+#define XPMEM_WIRE_ANYBODY 0xffffffffu
 /* Bits of an acknowledgement that say what was used. */
 #define XPMEM_WIRE_YOUNG 512
 
@@ -33,6 +37,8 @@
  * @XPMEM_WIRE_ACK:       importer: done, and nobody here can reach them
  * @XPMEM_WIRE_PING:      either: I am alive
  * @XPMEM_WIRE_BYE:       either: I hold nothing of yours; this session ends
+ * @XPMEM_WIRE_LOOKUP:    either: which segment of yours has this name?
+ * @XPMEM_WIRE_LOOKUP_REPLY: either: this one; or why not
  */
 enum xpmem_wire_type {
 	XPMEM_WIRE_GET = 1,
@@ -44,12 +50,14 @@ enum xpmem_wire_type {
 	XPMEM_WIRE_ACK = 7,
 	XPMEM_WIRE_PING = 8,
 	XPMEM_WIRE_BYE = 9,
+	XPMEM_WIRE_LOOKUP = 10,
+	XPMEM_WIRE_LOOKUP_REPLY = 11,
 };
 
 /**
  * enum xpmem_wire_status - why something was refused; 0 would be no answer
  * @XPMEM_WIRE_OK:      not refused
- * @XPMEM_WIRE_NOENT:   no such segment here (any more)
+ * @XPMEM_WIRE_NOENT:   no such segment, or none of that name, here (any more)
  * @XPMEM_WIRE_ACCES:   the segment's mode does not allow it
  * @XPMEM_WIRE_FAULT:   the exporter has nothing there, or not writable
  * @XPMEM_WIRE_NOTSUP:  this kind of memory cannot be exported
@@ -240,6 +248,40 @@ struct xpmem_wire_ping {
 	__le64 count;
 };
 
+/**
+ * struct xpmem_wire_lookup - XPMEM_WIRE_LOOKUP
+ * @req:     chosen by who asks, repeated in the reply; not 0
+ * @uid:     the caller's effective user id, in the initial user namespace
+ * @gid:     likewise the group id
+ * @owner:   whose segment, a user id, or XPMEM_WIRE_ANYBODY
+ * @ngroups: valid members of @groups; 0 to XPMEM_WIRE_GROUPS
+ * @groups:  supplementary groups; unused ones are 0
+ * @name:    as xpmem_wire_name_valid() has it
+ */
+struct xpmem_wire_lookup {
+	__le64 req;
+	__le32 uid;
+	__le32 gid;
+	__le32 owner;
+	__le32 ngroups;
+	__le32 groups[XPMEM_WIRE_GROUPS];
+	char name[XPMEM_WIRE_NAME];
+};
+
+/**
+ * struct xpmem_wire_lookup_reply - XPMEM_WIRE_LOOKUP_REPLY
+ * @req:    from the request
+ * @segid:  the segment; 0 when there is none for the caller
+ * @uid:    its owner; 0 when there is none
+ * @status: XPMEM_WIRE_OK, _NOENT, or _ACCES: there are, but none for the caller
+ */
+struct xpmem_wire_lookup_reply {
+	__le64 req;
+	__le64 segid;
+	__le32 uid;
+	__le32 status;
+};
+
 /* The largest payload, and what a receiver must have room for. */
 #define XPMEM_WIRE_MAX                     \
 	(sizeof(struct xpmem_wire_grant) + \
@@ -256,6 +298,18 @@ static_assert(sizeof(struct xpmem_wire_revoke_run) == 24, "wire revoke run");
 static_assert(sizeof(struct xpmem_wire_revoke) == 8, "wire revoke");
 static_assert(sizeof(struct xpmem_wire_ack) == 72, "wire ack");
 static_assert(sizeof(struct xpmem_wire_ping) == 8, "wire ping");
+static_assert(sizeof(struct xpmem_wire_lookup) == 152, "wire lookup");
+static_assert(sizeof(struct xpmem_wire_lookup_reply) == 24,
+	      "wire lookup reply");
+
+/**
+ * xpmem_wire_name_valid - may a segment be published under this name?
+ * @name: XPMEM_WIRE_NAME bytes
+ *
+ * 1 to XPMEM_WIRE_NAME - 1 letters and digits of ASCII and ".", "_", "-", "+",
+ * "/"; then zeros up to the end.
+ */
+bool xpmem_wire_name_valid(const char *name);
 
 /**
  * xpmem_wire_check_header - may this header start a message of this session?

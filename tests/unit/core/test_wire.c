@@ -12,6 +12,7 @@
 #define EPOCH 0x1122334455667788ull
 #define ROUNDS 200000
 #define INDEX_END (1ull << 52)
+#define LAST XPMEM_WIRE_LOOKUP_REPLY
 #define RW (XPMEM_WIRE_READ | XPMEM_WIRE_WRITE)
 
 struct message {
@@ -25,6 +26,8 @@ struct message {
 		struct xpmem_wire_revoke revoke;
 		struct xpmem_wire_ack ack;
 		struct xpmem_wire_ping ping;
+		struct xpmem_wire_lookup lookup;
+		struct xpmem_wire_lookup_reply found;
 		u8 bytes[XPMEM_WIRE_MAX + 64];
 	};
 };
@@ -83,6 +86,8 @@ static void make(u16 type)
 		[XPMEM_WIRE_ACK] = sizeof(m.ack),
 		[XPMEM_WIRE_PING] = sizeof(m.ping),
 		[XPMEM_WIRE_BYE] = 0,
+		[XPMEM_WIRE_LOOKUP] = sizeof(m.lookup),
+		[XPMEM_WIRE_LOOKUP_REPLY] = sizeof(m.found),
 	};
 
 	if (type == XPMEM_WIRE_GRANT) {
@@ -112,6 +117,15 @@ static void make(u16 type)
 		m.fetch.target = cpu_to_le64(9);
 		m.fetch.count = cpu_to_le32(4);
 		m.fetch.access = cpu_to_le32(XPMEM_WIRE_READ);
+	} else if (type == XPMEM_WIRE_LOOKUP) {
+		m.lookup.owner = cpu_to_le32(XPMEM_WIRE_ANYBODY);
+		m.lookup.ngroups = cpu_to_le32(1);
+		m.lookup.groups[0] = cpu_to_le32(1000);
+		strcpy(m.lookup.name, "heat/3.grid");
+	} else if (type == XPMEM_WIRE_LOOKUP_REPLY) {
+		m.found.segid = cpu_to_le64(2);
+		m.found.uid = cpu_to_le32(1000);
+		m.found.status = cpu_to_le32(XPMEM_WIRE_OK);
 	}
 }
 
@@ -156,7 +170,7 @@ static void test_headers(void)
 	u32 right, n;
 	bool ok;
 
-	for (t = XPMEM_WIRE_GET; t <= XPMEM_WIRE_BYE; t++) {
+	for (t = XPMEM_WIRE_GET; t <= LAST; t++) {
 		make(t);
 		accepted("valid");
 		right = le32_to_cpu(m.h.length);
@@ -184,7 +198,7 @@ static void test_headers(void)
 	make(XPMEM_WIRE_BYE);
 	m.h.type = 0;
 	refused("no type", "message of type zero");
-	m.h.type = cpu_to_le16(XPMEM_WIRE_BYE + 1);
+	m.h.type = cpu_to_le16(LAST + 1);
 	refused("next type", "message of unknown type");
 	m.h.type = cpu_to_le16(UINT16_MAX);
 	refused("last type", "message of unknown type");
@@ -233,6 +247,66 @@ static void test_requests(void)
 	BAD(XPMEM_WIRE_PUT, put.segid, 0, "put with a zero id");
 	BAD(XPMEM_WIRE_ACK, ack.seq, 0, "acknowledgement of nothing");
 	BAD(XPMEM_WIRE_PING, ping.count, 0, "ping with a zero count");
+}
+
+static void test_lookups(void)
+{
+	const u16 L = XPMEM_WIRE_LOOKUP, F = XPMEM_WIRE_LOOKUP_REPLY;
+
+	BAD(L, lookup.req, 0, "lookup with a zero id");
+	BAD(L, lookup.ngroups, 17, "lookup with too many groups");
+	BAD(L, lookup.ngroups, UINT32_MAX, "lookup with too many groups");
+	BAD(L, lookup.ngroups, 0, "lookup with groups beyond its count");
+	BAD(L, lookup.groups[15], 1, "lookup with groups beyond its count");
+	BAD(F, found.req, 0, "lookup reply with a zero id");
+	BAD(F, found.segid, 0, "lookup reply with an impossible segment");
+	BAD(F, found.segid, 1ull << 63,
+	    "lookup reply with an impossible segment");
+	BAD(F, found.status, 0, "lookup reply with unknown status");
+	BAD(F, found.status, XPMEM_WIRE_FAULT,
+	    "lookup reply with unknown status");
+	BAD(F, found.status, XPMEM_WIRE_NOMEM,
+	    "lookup reply with unknown status");
+	BAD(F, found.status, XPMEM_WIRE_NOENT,
+	    "refusing lookup reply with a segment");
+	make(F);
+	m.found.segid = 0;
+	m.found.status = cpu_to_le32(XPMEM_WIRE_ACCES);
+	refused("reply, an owner of nothing",
+		"refusing lookup reply with a segment");
+	m.found.uid = 0;
+	accepted("reply, a refusal");
+}
+
+/* A name as a receiver sees it: one of its bytes is changed. */
+static bool name_with(unsigned int at, unsigned char byte)
+{
+	make(XPMEM_WIRE_LOOKUP);
+	m.lookup.name[at] = (char)byte;
+	return !verdict();
+}
+
+static void test_names(void)
+{
+	static const char good[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+/";
+	unsigned int c, wrong = 0, length = strlen("heat/3.grid");
+
+	for (c = 1; c < 256; c++)
+		wrong += name_with(3, c) != !!strchr(good, c);
+	tap_ok(!wrong, "wire, letters, digits and ._-+/ are all a name has");
+	tap_ok(!name_with(3, 0), "wire, a name with something behind its end");
+	tap_ok(!name_with(XPMEM_WIRE_NAME - 1, 'x'),
+	       "wire, a name with something at its end");
+	tap_ok(name_with(length, 'x') && name_with(length - 1, 0),
+	       "wire, a name longer by one, and shorter");
+	make(XPMEM_WIRE_LOOKUP);
+	memset(m.lookup.name, 'x', XPMEM_WIRE_NAME);
+	refused("a name without an end", "lookup of an impossible name");
+	m.lookup.name[XPMEM_WIRE_NAME - 1] = 0;
+	accepted("the longest name");
+	memset(m.lookup.name, 0, XPMEM_WIRE_NAME);
+	refused("no name", "lookup of an impossible name");
 }
 
 static void test_runs(void)
@@ -354,6 +428,14 @@ static bool fits(void)
 		return m.put.segid;
 	case XPMEM_WIRE_BYE:
 		return !m.h.length;
+	case XPMEM_WIRE_LOOKUP:
+		return m.lookup.req &&
+		       le32_to_cpu(m.lookup.ngroups) <= XPMEM_WIRE_GROUPS &&
+		       memchr(m.lookup.name, 0, XPMEM_WIRE_NAME) &&
+		       m.lookup.name[0] && !strpbrk(m.lookup.name, " :@\n\t");
+	case XPMEM_WIRE_LOOKUP_REPLY:
+		return m.found.req && (le32_to_cpu(m.found.status) ==
+				       XPMEM_WIRE_OK) == !!m.found.segid;
 	}
 	return false;
 }
@@ -381,7 +463,7 @@ static void mutate(void)
 			    random64() :
 			    nice[random64() % (sizeof(nice) / sizeof(nice[0]))];
 	u32 width = 1u << (random64() % 4);
-	u32 end = sizeof(m.h) + 128;
+	u32 end = sizeof(m.h) + sizeof(m.lookup);
 	u32 at = random64() % end / width * width;
 
 	if (random64() % 8 == 0) /* otherwise the payload is hardly reached */
@@ -397,7 +479,7 @@ static void fuzz(void)
 
 	for (k = 0; k < ROUNDS; k++) {
 		if (random64() % 4)
-			make(1 + random64() % XPMEM_WIRE_BYE);
+			make(1 + random64() % LAST);
 		else if (random64() % 2)
 			make_grant(random64() % (XPMEM_WIRE_PAGES + 2));
 		else
@@ -433,6 +515,8 @@ int main(void)
 	test_headers();
 	test_young();
 	test_requests();
+	test_lookups();
+	test_names();
 	test_runs();
 	fuzz();
 	return tap_done();
