@@ -26,6 +26,7 @@ static const char help[] =
 	"\n"
 	"  status           this partition, and the session with each peer\n"
 	"  segments         segments of this partition\n"
+	"  names            those of them that have a name for others to look up\n"
 	"  peers            what is configured\n"
 	"  stats [NAME]     counters of the kernel, or one of them\n"
 	"  fence ID         let the pages of a lost partition go: runs the configured\n"
@@ -34,7 +35,7 @@ static const char help[] =
 	"  wait-lost ID     wait until the session with a peer is not up\n"
 	"\n"
 	"  --timeout S      of the waits, in seconds (default: none)\n"
-	"  --json           output for scripts: status, segments, peers, stats, fence\n"
+	"  --json           output for scripts: status, segments, names, peers, stats, fence\n"
 	"  --socket PATH    of xpmemd (default " CONFIG_CONTROL ")\n"
 	"  --help           this text\n"
 	"  --version        version\n"
@@ -197,17 +198,33 @@ static void add_segment(const struct kernel_segment *segment, void *arg)
 		complain("no memory");
 }
 
-static int run_segments(const struct options *options, char **argv)
+static void add_name(const struct kernel_segment *segment, void *arg)
+{
+	char line[512];
+
+	if (!*segment->name)
+		return;
+	snprintf(
+		line, sizeof(line),
+		"name\tname=%s\tsegid=%#llx\tuid=%u\tpid=%u\tsize=%llu\tmode=%04o",
+		segment->name, (unsigned long long)segment->segid, segment->uid,
+		segment->pid, (unsigned long long)segment->size, segment->mode);
+	if (table_add(arg, line))
+		complain("no memory");
+}
+
+static int list_segments(const struct options *options,
+			 void (*add)(const struct kernel_segment *segment,
+				     void *arg))
 {
 	char reason[REASON_SIZE];
 	struct table table;
 	int err;
 
-	(void)argv;
 	if (kernel_init(reason))
 		return complain("%s", reason);
 	table_init(&table);
-	err = kernel_segment_each(add_segment, &table, reason);
+	err = kernel_segment_each(add, &table, reason);
 	kernel_exit();
 	if (err)
 		complain("cannot list segments: %s; run as root", reason);
@@ -215,6 +232,18 @@ static int run_segments(const struct options *options, char **argv)
 		table_print(&table, options->json);
 	table_free(&table);
 	return err ? 1 : 0;
+}
+
+static int run_segments(const struct options *options, char **argv)
+{
+	(void)argv;
+	return list_segments(options, add_segment);
+}
+
+static int run_names(const struct options *options, char **argv)
+{
+	(void)argv;
+	return list_segments(options, add_name);
 }
 
 static int print_one(const struct kernel_stats *stats, const char *name)
@@ -271,10 +300,10 @@ static const struct {
 	int min, max;
 	int (*run)(const struct options *options, char **argv);
 } commands[] = {
-	{ "status", 0, 0, run_simple },	 { "segments", 0, 0, run_segments },
-	{ "peers", 0, 0, run_simple },	 { "stats", 0, 1, run_stats },
-	{ "fence", 1, 1, run_fence },	 { "wait-up", 0, 2000, run_wait },
-	{ "wait-lost", 1, 1, run_wait },
+	{ "status", 0, 0, run_simple },	  { "segments", 0, 0, run_segments },
+	{ "names", 0, 0, run_names },	  { "peers", 0, 0, run_simple },
+	{ "stats", 0, 1, run_stats },	  { "fence", 1, 1, run_fence },
+	{ "wait-up", 0, 2000, run_wait }, { "wait-lost", 1, 1, run_wait },
 };
 
 /* Returns -1 to go on, or the exit status. */

@@ -38,6 +38,8 @@ const char *const kernel_stat_names[XPMEM_A_STATS_MAX + 1] = {
 	[XPMEM_A_STATS_GETS] = "gets",
 	[XPMEM_A_STATS_ATTACHES] = "attaches",
 	[XPMEM_A_STATS_REFUSED_GETS] = "refused-gets",
+	[XPMEM_A_STATS_NAMES] = "names",
+	[XPMEM_A_STATS_LOOKUPS] = "lookups",
 	[XPMEM_A_STATS_WAIT_MEDIAN_US] = "wait-median-us",
 	[XPMEM_A_STATS_WAIT_MAX_US] = "wait-max-us",
 };
@@ -387,6 +389,7 @@ static void segment_reply(struct nlattr **attrs, void *arg)
 		.permits = get_u32(in[XPMEM_A_SEGMENT_PERMITS]),
 		.attachments = get_u32(in[XPMEM_A_SEGMENT_ATTACHMENTS]),
 	};
+	get_text(in[XPMEM_A_SEGMENT_NAME], segment.name, sizeof(segment.name));
 	to->each(&segment, to->arg);
 }
 

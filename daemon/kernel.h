@@ -45,7 +45,7 @@ struct kernel_session {
 };
 
 /**
- * struct kernel_segment - see segment-get
+ * struct kernel_segment - see segment-get; without a name that is ""
  */
 struct kernel_segment {
 	uint64_t segid;
@@ -56,6 +56,7 @@ struct kernel_segment {
 	uint32_t mode;
 	uint32_t permits;
 	uint32_t attachments;
+	char name[XPMEM_NAME_MAX + 1];
 };
 
 /**
