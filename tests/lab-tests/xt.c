@@ -337,12 +337,12 @@ bool xt_stat_over(const char *name, long long least, int ms)
 void xt_nothing_left(const char *after)
 {
 	static const char *const names[] = {
-		"segments", "permits",	"attachments",
-		"imports",  "exported", "quarantine",
+		"segments", "permits",	  "attachments", "imports",
+		"exported", "quarantine", "names",
 	};
 	const size_t count = sizeof(names) / sizeof(names[0]);
 	const struct timespec pause = { .tv_nsec = 20000000 };
-	long long end = now_ms() + 20000, values[6], sum;
+	long long end = now_ms() + 20000, values[7], sum;
 
 	/* As above: nothing tells. */
 	do {
