@@ -202,6 +202,9 @@ static void bad_pointers(void)
 		{ "release", XPMEM_CMD_RELEASE },
 		{ "attach", XPMEM_CMD_ATTACH },
 		{ "detach", XPMEM_CMD_DETACH },
+		{ "publish", XPMEM_CMD_PUBLISH },
+		{ "unpublish", XPMEM_CMD_UNPUBLISH },
+		{ "lookup", XPMEM_CMD_LOOKUP },
 	};
 	const struct {
 		const char *what;
@@ -231,21 +234,29 @@ static void unwritable(void)
 	struct xpmem_cmd_make make = { (uintptr_t)plain, 4096, 1, 0600, 0 };
 	struct xpmem_cmd_get get = { segid, XPMEM_RDWR, 1, 0, 0 };
 	struct xpmem_cmd_attach attach = { apid, 0, 4096, 0, 0, 0 };
+	struct xpmem_cmd_lookup lookup = { "badinput", XPMEM_ANYBODY, xt_me,
+					   0 };
+	xpmem_segid_t named = xt_export(plain, xt_page, 0600);
 	long long segments = xt_stat("segments"), permits = xt_stat("permits");
 	long long attachments = xt_stat("attachments");
 
 	memcpy(page, &make, sizeof(make));
 	memcpy(page + 512, &get, sizeof(get));
 	memcpy(page + 1024, &attach, sizeof(attach));
+	memcpy(page + 1536, &lookup, sizeof(lookup));
+	xt_ok(!xpmem_publish("badinput", named), "a name to look up");
 	mprotect(page, xt_page, PROT_READ);
 	wrong(XPMEM_CMD_MAKE, page, EFAULT, "make: read-only structure");
 	wrong(XPMEM_CMD_GET, page + 512, EFAULT, "get: read-only structure");
 	wrong(XPMEM_CMD_ATTACH, page + 1024, EFAULT,
 	      "attach: read-only structure");
+	wrong(XPMEM_CMD_LOOKUP, page + 1536, EFAULT,
+	      "lookup: read-only structure");
 	xt_ok(xt_stat_is("segments", segments, 5000), "no segment is left");
 	xt_ok(xt_stat_is("permits", permits, 5000), "no permit is left");
 	xt_ok(xt_stat_is("attachments", attachments, 5000),
 	      "no attachment is left");
+	xt_ok(!xpmem_remove(named), "xpmem_remove");
 	munmap(page, xt_page);
 }
 
@@ -257,6 +268,8 @@ static void unknown_commands(void)
 		snprintf(what, sizeof(what), "ioctl %u", nr);
 		wrong(_IO('x', nr), plain, ENOTTY, what);
 	}
+	wrong(_IO('x', 0x3f), plain, ENOTTY, "ioctl 0x3f");
+	wrong(_IO('x', 0x43), plain, ENOTTY, "ioctl 0x43");
 	wrong(_IO('x', 255), plain, ENOTTY, "ioctl 255");
 	wrong(_IOWR('x', 1, struct xpmem_cmd_make), plain, ENOTTY,
 	      "make with a size in its number");

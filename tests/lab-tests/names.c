@@ -30,6 +30,20 @@ static void become(uid_t uid, gid_t gid)
 		"become uid %d gid %d", uid, gid);
 }
 
+/* As much of it as one line of TAP can show. */
+static const char *shown(const char *name)
+{
+	static char text[80];
+	size_t i = 0;
+
+	if (!name)
+		return "(null)";
+	for (; name[i] && i < sizeof(text) - 1; i++)
+		text[i] = name[i] < ' ' || name[i] > '~' ? '?' : name[i];
+	text[i] = '\0';
+	return text;
+}
+
 /* A lookup that ends so: 0, or the errno it fails with. */
 static xpmem_segid_t looks_up(const char *name, int want)
 {
@@ -39,8 +53,8 @@ static xpmem_segid_t looks_up(const char *name, int want)
 	segid = xpmem_lookup(name);
 	xt_ok(want ? segid == -1 && errno == want : segid > 0,
 	      "p%d, user %d: \"%s\": %s (%#llx, errno %d)", xt_me, geteuid(),
-	      name, want ? strerrorname_np(want) : "found", (long long)segid,
-	      errno);
+	      shown(name), want ? strerrorname_np(want) : "found",
+	      (long long)segid, errno);
 	return segid;
 }
 
@@ -58,9 +72,8 @@ static void publishes(const char *name, xpmem_segid_t segid, int want)
 	errno = 0;
 	ret = xpmem_publish(name, segid);
 	xt_ok(want ? ret == -1 && errno == want : !ret,
-	      "p%d, user %d publishes \"%.70s\": %s (errno %d)", xt_me,
-	      geteuid(), name ? name : "(null)",
-	      want ? strerrorname_np(want) : "published", errno);
+	      "p%d, user %d publishes \"%s\": %s (errno %d)", xt_me, geteuid(),
+	      shown(name), want ? strerrorname_np(want) : "published", errno);
 }
 
 /* --- from one end to the other */

@@ -21,8 +21,20 @@
 #define EVENT_MS 60000
 
 /* The wire format, written out once more on purpose. */
-enum { GET = 1, GET_REPLY, PUT, FETCH, GRANT, REVOKE, ACK, PING, BYE };
-enum { OK = 1, NOENT = 2 };
+enum {
+	GET = 1,
+	GET_REPLY,
+	PUT,
+	FETCH,
+	GRANT,
+	REVOKE,
+	ACK,
+	PING,
+	BYE,
+	LOOKUP,
+	FOUND
+};
+enum { OK = 1, NOENT = 2, ACCES = 3, BUSY = 6 };
 
 struct header {
 	uint16_t type;
@@ -133,7 +145,7 @@ static void wrong_headers(void)
 		uint64_t epoch, seq; /* added to the right ones */
 	} cases[] = {
 		{ "type 0", "type zero", 0, 0, 0, 0, 0 },
-		{ "type 10", "unknown type", 10, 0, 0, 0, 0 },
+		{ "type 12", "unknown type", 12, 0, 0, 0, 0 },
 		{ "type 65535", "unknown type", 65535, 0, 0, 0, 0 },
 		{ "flags", "flags", BYE, 1, 0, 0, 0 },
 		{ "the epoch before", "epoch", BYE, 0, 0, -1, 0 },
@@ -167,7 +179,7 @@ static void wrong_headers(void)
 
 static void wrong_payloads(void)
 {
-	static const uint64_t zeros[16];
+	static const uint64_t zeros[19];
 	/* req, segid, uid|gid, access|ngroups, groups */
 	static const uint64_t get_access[12] = { 1, 1ULL << 48, 0, 7 };
 	static const uint64_t get_groups[12] = { 1, 1ULL << 48, 0,
@@ -188,7 +200,23 @@ static void wrong_payloads(void)
 	static const uint64_t revoke_zero[1 + 3] = { 1, 0, 0, 1 };
 	static const uint64_t revoke_far[1 + 3] = { 1, 1, ~0ULL, 1 };
 	static const uint64_t ack_none[9] = { 77 };
-	static const struct {
+	/* req, gid|uid, ngroups|owner, groups, name */
+	static const uint64_t lookup_none[19] = { 1, 0, 0xffffffff };
+	static const uint64_t lookup_space[19] = {
+		1, 0, 0xffffffff, [11] = 0x202020
+	};
+	static const uint64_t lookup_groups[19] = {
+		1, 0, 17ULL << 32 | 0xffffffff, [11] = 'x'
+	};
+	/* req, segid, status|uid */
+	static const uint64_t found_busy[3] = { 1, 0, (uint64_t)BUSY << 32 };
+	static const uint64_t found_none[3] = { 1, 0, (uint64_t)OK << 32 };
+	static const uint64_t found_else[3] = { 1, 1ULL << 48 | 5,
+						(uint64_t)OK << 32 };
+	const uint64_t found_unasked[3] = { 77,
+					    (uint64_t)params.partid << 48 | 5,
+					    (uint64_t)OK << 32 };
+	const struct {
 		const char *what, *want;
 		int type;
 		const void *payload;
@@ -214,6 +242,20 @@ static void wrong_payloads(void)
 		{ "ack of what was not sent", "out of turn", ACK, ack_none,
 		  72 },
 		{ "ping of zero", "zero", PING, zeros, 8 },
+		{ "lookup of zeros", "zero id", LOOKUP, zeros, 152 },
+		{ "lookup of no name", "name", LOOKUP, lookup_none, 152 },
+		{ "lookup of a name of spaces", "name", LOOKUP, lookup_space,
+		  152 },
+		{ "lookup with 17 groups", "groups", LOOKUP, lookup_groups,
+		  152 },
+		{ "lookup reply of zeros", "zero id", FOUND, zeros, 24 },
+		{ "lookup reply: busy", "status", FOUND, found_busy, 24 },
+		{ "lookup reply of nothing", "impossible", FOUND, found_none,
+		  24 },
+		{ "lookup reply of what is elsewhere", "another partition",
+		  FOUND, found_else, 24 },
+		{ "lookup reply that nobody asked for", "", FOUND,
+		  found_unasked, 24 },
 	};
 
 	xt_case("payloads");
@@ -320,6 +362,96 @@ static void not_permitted(void)
 	xt_ok(!xpmem_remove(segid), "xpmem_remove");
 }
 
+struct looked {
+	const char *name;
+	xpmem_segid_t segid;
+	int error;
+	long long ms;
+};
+
+static void *look_up(void *arg)
+{
+	struct looked *l = arg;
+	long long start = xt_ms();
+
+	l->segid = xpmem_lookup(l->name);
+	l->error = l->segid == -1 ? errno : 0;
+	l->ms = xt_ms() - start;
+	return NULL;
+}
+
+/*
+ * Looks a name up in the partition that we are, which answers so; or, without
+ * @type, answers nothing, and is no more heard of.
+ */
+static struct looked looks_up(int type, const uint64_t *rest, uint32_t length)
+{
+	uint64_t question[19], reply[12];
+	struct looked l = {};
+	pthread_t thread;
+	char name[32];
+
+	snprintf(name, sizeof(name), "1000:raw@%d", params.partid);
+	l.name = name;
+	xt_need(!pthread_create(&thread, NULL, look_up, &l), "a thread");
+	xt_ok(receive(question, sizeof(question)) == LOOKUP && question[0] &&
+		      question[1] == 0 && (uint32_t)question[2] == 1000 &&
+		      !strcmp((char *)&question[11], "raw"),
+	      "the partition is asked for user 1000's \"raw\"");
+	if (type) {
+		memcpy(reply, rest, length);
+		reply[0] = question[0];
+		message(type, reply, length);
+	}
+	pthread_join(thread, NULL);
+	return l;
+}
+
+/* What another partition may answer to a lookup, and that it may not. */
+static void lookups(void)
+{
+	const uint64_t segid = (uint64_t)params.partid << 48 | 0x123456;
+	const uint64_t found[3] = { 0, segid, (uint64_t)OK << 32 | 1000 };
+	const uint64_t none[3] = { 0, 0, (uint64_t)NOENT << 32 };
+	const uint64_t refused[3] = { 0, 0, (uint64_t)ACCES << 32 };
+	const uint64_t permit[3] = { 0, 1, 1ULL << 32 | OK };
+	struct looked l;
+
+	xt_case("lookups");
+	open_session();
+	l = looks_up(FOUND, found, sizeof(found));
+	xt_ok(l.segid == (xpmem_segid_t)segid, "what it says is found");
+	l = looks_up(FOUND, none, sizeof(none));
+	xt_ok(l.error == ENOENT, "ENOENT (errno %d)", l.error);
+	l = looks_up(FOUND, refused, sizeof(refused));
+	xt_ok(l.error == EACCES, "EACCES (errno %d)", l.error);
+	message(BYE, NULL, 0);
+	ends_with("bye", "closed by the other");
+
+	params.heartbeat_ms = 200;
+	params.deadline_ms = 2000;
+	open_session();
+	l = looks_up(GET_REPLY, permit, sizeof(permit));
+	xt_ok(l.error == EHOSTUNREACH,
+	      "the answer to another question is none (errno %d, %lld ms)",
+	      l.error, l.ms);
+	ends_with("silence", "silent");
+	open_session();
+	l = looks_up(0, NULL, 0);
+	xt_ok(l.error == EHOSTUNREACH && l.ms < 20000,
+	      "no answer is EHOSTUNREACH in the end (errno %d, %lld ms)",
+	      l.error, l.ms);
+	ends_with("silence", "silent");
+	params.heartbeat_ms = 1000;
+	params.deadline_ms = 30000;
+	open_session();
+	l = looks_up(BYE, NULL, 0);
+	xt_ok(l.error == EHOSTUNREACH,
+	      "nor is there one when it closes the session (errno %d)",
+	      l.error);
+	ends_with("bye", "closed by the other");
+}
+
 /* An importer that is granted a page and never acknowledges. */
 static void never_acks(void)
 {
@@ -375,9 +507,9 @@ static void noise(void)
 		open_session();
 		/* A right header at first, so that payloads are looked at. */
 		if (i % 2) {
-			static const int sizes[] = { 0,	 96, 24, 8, 40,
-						     56, 32, 8,	 8 };
-			int type = 1 + i / 2 % 8;
+			static const int sizes[] = { 0,	 96, 24, 8, 40,	 56,
+						     32, 72, 8,	 0, 152, 24 };
+			int type = 1 + i / 2 % FOUND;
 
 			h = header(type, sizes[type]);
 			put(&h, sizeof(h));
@@ -403,6 +535,7 @@ int main(void)
 	cut_short();
 	no_such_segment();
 	not_permitted();
+	lookups();
 	never_acks();
 	noise();
 	xt_nothing_left("at the end");
