@@ -100,13 +100,15 @@ static struct xpmem_message *question_message(const struct xpmem_query *query,
 static int question_send(struct question *q, const struct xpmem_query *query)
 {
 	struct xpmem_message *message;
+	u32 req;
 	int err;
 
 	q->request.reply = XPMEM_WIRE_LOOKUP_REPLY;
-	err = xpmem_request_add(q->session, &q->request, &q->req);
+	err = xpmem_request_add(q->session, &q->request, &req);
 	if (err)
 		return err;
-	message = question_message(query, q->req);
+	q->req = req;
+	message = question_message(query, req);
 	if (!message)
 		return -ENOMEM;
 	/* Of a session that has ended nobody completes it. */

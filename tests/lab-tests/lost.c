@@ -9,6 +9,7 @@
  */
 #include "xt.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,7 @@ static void exporter(void *arg)
 	(void)arg;
 	xt_fill(mem, SIZE, XT_EVEN, 1);
 	segid = xt_export(mem, SIZE, 0666);
+	xt_ok(!xpmem_publish("lost", segid), "xpmem_publish");
 	xt_put("segid", "%#llx", (long long)segid);
 	xt_await("attached-2");
 	xt_await("attached-3");
@@ -119,6 +121,20 @@ static void home(void)
 	xt_ok(!xt_wrong(mem, SIZE, XT_ODD, 6), "p1 sees p3's stores");
 }
 
+/* Nobody is there to answer; that it ends, and how, is all there is to see. */
+static void finds_nothing(void)
+{
+	xpmem_segid_t segid = xpmem_lookup("lost");
+	int error = errno;
+
+	xt_ok(segid == -1 && (error == EHOSTUNREACH || error == ENOENT),
+	      "p%d finds nothing (errno %d)", xt_me, error);
+	segid = xpmem_lookup("lost@1");
+	error = errno;
+	xt_ok(segid == -1 && error == EHOSTUNREACH,
+	      "in p1 it cannot even look (errno %d)", error);
+}
+
 /* p2, on its own from the cut on. */
 static void cut_off(void)
 {
@@ -132,6 +148,7 @@ static void cut_off(void)
 	xt_ok(xt_touch_ends(at, PATIENCE_MS),
 	      "p2's touch is SIGBUS in the end");
 	xt_ok(xt_store((char *)at + SIZE - 8, 0) == SIGBUS, "its store too");
+	finds_nothing();
 	xt_ok(!xpmem_detach(at), "xpmem_detach");
 	xt_ok(!xpmem_release(apid), "xpmem_release");
 	xt_nothing_left("on p2");
@@ -140,12 +157,15 @@ static void cut_off(void)
 /* p3, undisturbed until p1 is gone. */
 static void third(void)
 {
-	xpmem_apid_t apid = xt_permit(xt_await_num("segid"), XPMEM_RDWR);
+	xpmem_segid_t segid = xt_await_num("segid");
+	xpmem_apid_t apid = xt_permit(segid, XPMEM_RDWR);
 	void *at = xt_attach(apid, SIZE);
 
 	xt_ok(!xt_wrong(at, SIZE, XT_EVEN, 1), "p3 sees p1's bytes");
 	xt_put("attached-3", "1");
 	xt_await("unmapped");
+	/* Whether the session with p2 has ended by now or not. */
+	xt_ok(xpmem_lookup("lost") == segid, "p3 finds p1's name");
 	xt_ok(xt_load(at, NULL) == SIGBUS, "what was unmapped is SIGBUS");
 	xt_ok(*(uint64_t *)((char *)at + SIZE / 2) ==
 		      xt_word(1, SIZE / 2 / sizeof(uint64_t)),
@@ -161,6 +181,7 @@ static void third(void)
 	lab_ctl("poweroff", "1");
 	xt_ok(xt_touch_ends(at, PATIENCE_MS),
 	      "p3's touch is SIGBUS in the end");
+	finds_nothing();
 	xt_ok(!xpmem_detach(at), "xpmem_detach");
 	xt_ok(!xpmem_release(apid), "xpmem_release");
 	xt_nothing_left("on p3");
