@@ -26,7 +26,11 @@ kernels: rmap, our small configuration with the mm series; debug, the same with
 every check; stock, the same without the series; debian-6.1 and debian-6.12,
 Debian's own. Built or fetched on first use, and kept.
 
-ID-ID names one link, for cut and heal.
+lab ctl makes faults on a running lab, from the host or from inside a partition:
+  lab ctl pause|resume|poweroff|reset ID
+  lab ctl cut|heal ID|A-B|A:B        all links of ID; one link; from A to B only
+  lab ctl net ID|A-B|A:B delay=20ms,loss=1%|none
+  lab ctl status                     `lab ctl --help` has more
 """
 
 
@@ -62,10 +66,11 @@ def parser():
     sub = subs.add_parser("shell", parents=[which],
                           help="a shell on a partition of the running lab")
     sub.add_argument("id", type=int)
-    sub = subs.add_parser("ctl", parents=[which],
-                          help="act on partitions of the running lab")
+    sub = subs.add_parser("ctl", parents=[which], description=control.HELP,
+                          formatter_class=argparse.RawDescriptionHelpFormatter,
+                          help="make faults on the running lab: pause, cut, delay …")
     sub.add_argument("action", metavar="|".join(control.VERBS))
-    sub.add_argument("ids", nargs="*", metavar="ID")
+    sub.add_argument("words", nargs="*", metavar="WORD")
     subs.add_parser("kernels", help="what is cached")
     sub = subs.add_parser("kernel", help="build or fetch if need be; print the build directory")
     sub.add_argument("flavour", choices=FLAVOURS + BUILD_ONLY)
@@ -98,7 +103,7 @@ def dispatch(argv):
         print(kernels.build_directory(kernels.kernel(args.flavour)))
         return 0
     return {"shell": lambda: shell.main(args.id, args.run),
-            "ctl": lambda: control.main(args.action, args.ids, args.run),
+            "ctl": lambda: control.main([args.action, *args.words], args.run),
             "kernels": listing, "clean": clean}[args.verb]()
 
 

@@ -1,33 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """What one run is asked to do, and the files that tell its guests."""
 import os
-import re
 import secrets
 import shlex
 
 from common import DEBIAN, LAB, MAX_NODES, REPO, LabError, UsageError
+from links import netem
 from partition import NET_SLOT, window_address
 
 PORT = 7760
-NETEM = ("delay", "jitter", "loss", "rate", "duplicate", "corrupt", "reorder")
-VALUE = re.compile(r"[0-9]+(\.[0-9]+)?(us|ms|s|%|[kmg]?bit)?")
-
-
-def netem(text):
-    """`delay=20ms,loss=1%` as arguments of tc's netem."""
-    given = {}
-    for part in text.split(",") if text else []:
-        key, _, value = part.partition("=")
-        if key not in NETEM or not VALUE.fullmatch(value):
-            raise UsageError(f"--net: not understood: {part!r} (keys: {', '.join(NETEM)})")
-        given[key] = value
-    if "jitter" in given and "delay" not in given:
-        raise UsageError("--net: jitter needs delay")
-    words = []
-    for key in NETEM:
-        if key in given:
-            words += [given[key]] if key == "jitter" else [key, given[key]]
-    return " ".join(words)
 
 
 class Config:

@@ -1,67 +1,140 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""`lab ctl`: pause, cut, reset … of partitions, asked by another process or from inside."""
+"""`lab ctl`: pause, cut, reset … of partitions, asked by another process or from inside.
+
+A request is a line, `TOKEN WORD…`; its answer is a line, `TOKEN JSON`. The channel from
+inside a partition is shared by all who call there one after the other: an answer that a
+killed caller left behind has another token than the next one's."""
 import fcntl
+import json
 import os
-import socket
+import re
+import secrets
+import select
+import time
 
 import rundir
 from common import LabError, UsageError, say, unix_socket
+from links import Links, netem
 
-VERBS = ("pause", "resume", "poweroff", "reset", "cut", "heal")
+# verb: (what a target looks like, targets needed)
+PARTITION, LINKS = "ID", "ID|A-B|A:B"
+VERBS = {"status": (None, 0), "pause": (PARTITION, 1), "resume": (PARTITION, 1),
+         "poweroff": (PARTITION, 1), "reset": (PARTITION, 1), "cut": (LINKS, 1),
+         "heal": (LINKS, 1), "net": (LINKS, 2)}
+TARGET = {PARTITION: re.compile(r"[0-9]+"), LINKS: re.compile(r"[0-9]+([-:][0-9]+)?")}
+HELP = """\
+pause ID…             stop its processors; it is silent, its memory stays reachable
+resume ID…            let them go on
+poweroff ID…          pull the plug; it has ended when this returns
+reset ID…             press its button: it boots anew, its command does not run again
+cut ID|A-B|A:B…       drop every frame of all links of ID, of the link between A and B,
+                      or only from A to B; nobody is told, as with a broken network
+heal ID|A-B|A:B…      the opposite
+net ID|A-B|A:B… KEY=VALUE[,…]|none
+                      from now on: delay, jitter, loss, rate, duplicate, corrupt and
+                      reorder as tc's netem has them; A-B is both ways, so a delay of
+                      20ms makes a round trip of 40; `none` ends it
+status                a line for each partition: booting, running, paused or off; then
+                      one for each direction of a link that is cut or not plain
+
+Exit status: 0, done; 2, called wrongly; 125, not done, and why. Works on the host and
+inside a partition.
+"""
 INSIDE_PORT = "/dev/virtio-ports/xpmem.ctl"
+LONGEST = 4096
+PATIENCE = 60
+
+
+def check(words):
+    """Of both sides: what is asked for, before anything is done."""
+    verb, rest = words[0] if words else "", words[1:]
+    if verb not in VERBS:
+        raise UsageError(f"ctl: {verb!r} is not one of {' '.join(VERBS)}")
+    shape, least = VERBS[verb]
+    if shape is None and rest:
+        raise UsageError(f"ctl {verb} takes nothing more, not {rest[0]!r}")
+    if len(rest) < least:
+        raise UsageError(f"ctl {verb}: which {'links' if shape == LINKS else 'partition'}? "
+                         f"({shape}{', then what' if verb == 'net' else ''})")
+    if verb == "net":
+        netem(rest.pop(), "ctl net")
+    for target in rest:
+        if not TARGET[shape].fullmatch(target):
+            raise UsageError(f"ctl {verb}: {target!r} is no {shape}")
 
 
 class Control:
-    """The running lab's side: one line in, one line out."""
+    """The running lab's side."""
 
     def __init__(self, run, listener):
         self.run = run
         self.listener = listener
+        self.links = Links(run)
+        self.clients = {}       # what came of each so far
         run.watch(listener, self.accept)
+
+    # --- on the host
 
     def accept(self):
         client, _ = self.listener.accept()
-        with client, client.makefile("rw") as stream:
-            client.settimeout(5)
+        self.clients[client] = b""
+        self.run.watch(client, self.receive, client)
+
+    def receive(self, client):
+        try:
+            data = client.recv(LONGEST)
+        except OSError:
+            data = b""
+        self.clients[client] = (self.clients[client] + data).lstrip(b"\n")
+        line, end, _ = self.clients[client].partition(b"\n")
+        if not data or len(line) > LONGEST:
+            self.drop(client)
+        elif end:
+            self.request(line, lambda answer: self.send(client, answer))
+
+    def send(self, client, answer):
+        if client in self.clients:
             try:
-                stream.write(self.execute(stream.readline().split()) + "\n")
-                stream.flush()
+                client.sendall(answer)
             except OSError as error:
                 say(f"ctl: {error}")
+            self.drop(client)
 
-    def execute(self, words):
-        """`ok`, or what is wrong."""
-        if not words or words[0] not in VERBS:
-            return f"error: not one of {' '.join(VERBS)}"
+    def drop(self, client):
+        self.run.unwatch(client)
+        del self.clients[client]
+        client.close()
+
+    # --- both
+
+    def request(self, line, send):
+        """Calls send(answer) once; for `net` when the guests have answered."""
+        token, *words = line.decode(errors="replace").split() or [""]
+
+        def reply(fine, text=""):
+            send(f"{token} {json.dumps({'ok': fine, 'text': text})}\n".encode())
+
         try:
-            for target in words[1:]:
-                self.apply(words[0], target)
+            check(words)
+            verb, *rest = words
+            if verb == "net":
+                self.links.net(rest[:-1], rest[-1], reply)
+                return
+            if verb == "status":
+                reply(True, "\n".join([*self.status(), *self.links.status()]))
+                return
+            for target in rest:
+                if verb in ("cut", "heal"):
+                    getattr(self.links, verb)(target)
+                else:
+                    getattr(self, verb)(self.run.guest(target))
+            reply(True)
         except (LabError, OSError) as error:
-            return f"error: {error}"
-        return "ok"
+            reply(False, str(error))
 
-    def apply(self, verb, target):
-        first, dash, second = target.partition("-")
-        guest = self.guest(first)
-        if verb in ("cut", "heal"):
-            peers = [self.guest(second).ident] if dash else [
-                i for i, other in self.run.guests.items() if other is not guest and other.running]
-            for peer in peers:
-                self.link(guest.ident, peer, verb == "heal")
-                self.link(peer, guest.ident, verb == "heal")
-            return
-        if dash:
-            raise LabError(f"{verb} takes one partition, not {target}")
-        getattr(self, verb)(guest)
-
-    def guest(self, text):
-        guest = self.run.guests.get(int(text)) if text.isdigit() else None
-        if guest is None or not guest.running or guest.expected_end:
-            raise LabError(f"no partition {text} is running")
-        return guest
-
-    def link(self, ident, peer, up):
-        self.run.guests[ident].command("set_link", name=f"lan{peer}", up=up)
+    def status(self):
+        return [f"partition {ident} {guest.condition()}"
+                for ident, guest in self.run.guests.items()]
 
     @staticmethod
     def pause(guest):
@@ -77,51 +150,75 @@ class Control:
         guest.expected_end = True
         guest.status = guest.status or 0
         guest.command("quit")
+        guest.ended()
 
-    @staticmethod
-    def reset(guest):
+    def reset(self, guest):
         """As by the button; more than one reset comes of it, since SeaBIOS adds its own."""
         guest.command("set-action", reboot="reset")
         guest.state = "boot"
         guest.status = guest.status or 0
+        self.links.forget(guest)
         guest.command("system_reset")
         guest.command("cont")
 
     def close(self):
+        for client in list(self.clients):
+            self.drop(client)
         self.listener.close()
         path = os.path.join(self.run.config.directory, "ctl")
         if os.path.exists(path):
             os.unlink(path)
 
 
-def ask(words, run):
-    """The caller's side, on the host or in a partition."""
-    line = " ".join(words) + "\n"
-    if os.path.exists(INSIDE_PORT):
-        with open("/run/lab/ctl.lock", "w", encoding="ascii") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            with open(INSIDE_PORT, "r+b", buffering=0) as port:
-                port.write(line.encode())
-                answer = b""
-                while not answer.endswith(b"\n"):
-                    answer += port.read(4096)
-        return answer.decode().strip()
+# --- the caller's side
+
+def converse(read, write, words):
+    """Sends a request and reads, by read(seconds), up to its own answer."""
+    token = secrets.token_hex(8)
+    end = time.monotonic() + PATIENCE
+    # the line before may be one that was cut short
+    write(f"\n{token} {' '.join(words)}\n".encode())
+    lines = [b""]
+    while True:
+        data = read(max(0.0, end - time.monotonic()))
+        if not data:
+            raise LabError(f"ctl: no answer of the running lab within {PATIENCE} s")
+        *lines, rest = (lines[-1] + data).split(b"\n")
+        for line in lines:
+            if line.startswith(token.encode() + b" "):
+                return json.loads(line.partition(b" ")[2])
+        lines = [rest]
+
+
+def ask_inside(words):
+    """In a partition: one caller at a time has the port."""
+    with open("/run/lab/ctl.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with open(INSIDE_PORT, "r+b", buffering=0) as port:
+            def read(seconds):
+                ready, _, _ = select.select([port], [], [], seconds)
+                return port.read(LONGEST) if ready else b""
+
+            return converse(read, port.write, words)
+
+
+def ask_outside(words, run):
+    with unix_socket(rundir.running(run), "ctl", connect=True) as sock:
+        def read(seconds):
+            sock.settimeout(seconds or 0.001)
+            return sock.recv(LONGEST)
+
+        return converse(read, sock.sendall, words)
+
+
+def main(words, run):
+    check(words)
     try:
-        with unix_socket(rundir.running(run), "ctl", connect=True) as sock:
-            sock.settimeout(60)
-            sock.sendall(line.encode())
-            with sock.makefile("r") as stream:
-                return stream.readline().strip()
-    except (socket.timeout, OSError) as error:
+        answer = ask_inside(words) if os.path.exists(INSIDE_PORT) else ask_outside(words, run)
+    except OSError as error:
         raise LabError(f"the running lab does not answer: {error}") from error
-
-
-def main(verb, targets, run):
-    if verb not in VERBS:
-        raise UsageError(f"ctl: {verb!r} is not one of {' '.join(VERBS)}")
-    if not targets:
-        raise UsageError(f"ctl {verb}: which partition?")
-    answer = ask([verb, *targets], run)
-    if answer != "ok":
-        raise LabError(answer or "no answer")
+    if not answer["ok"]:
+        raise LabError(answer["text"])
+    if answer["text"]:
+        print(answer["text"])
     return 0

@@ -15,6 +15,7 @@ WINDOW_SLOT = 7         # + peer's id
 NET_SLOT = 16           # + peer's id
 SWAP_SIZE = 2 << 30
 QMP_DEADLINE = 30
+QUIT_DEADLINE = 10
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -87,7 +88,7 @@ class Partition:
         self.given.append(shell)
         yield from ("-chardev", f"socket,id=shell,server=on,wait=off,fd={shell.fileno()}",
                     "-device", "virtconsole,bus=ports.0,chardev=shell")
-        for name in ("control", "output", "ctl"):
+        for name in ("control", "output", "ctl", "net"):
             yield from ("-chardev", f"socket,id={name},fd={self.channel(name)}", "-device",
                         f"virtserialport,bus=ports.0,chardev={name},name=xpmem.{name}")
 
@@ -109,7 +110,9 @@ class Partition:
         yield from ("-netdev", f"stream,id=lan{peer},server=off,addr.type=fd,"
                     f"addr.str={sock.fileno()}", "-device",
                     f"virtio-net-pci,netdev=lan{peer},addr={NET_SLOT + peer:#x},romfile=,"
-                    f"mac=52:54:00:77:{self.ident:02x}:{peer:02x}")
+                    f"mac=52:54:00:77:{self.ident:02x}:{peer:02x}",
+                    # where a cut sends frames
+                    "-chardev", f"null,id=void{peer}")
         if config.fabric == "window":
             yield from ("-object", f"memory-backend-file,id=ram{peer},share=on,size={size},"
                         f"mem-path=/proc/self/fd/{ram[peer]}", "-device",
@@ -185,6 +188,19 @@ class Partition:
     @property
     def running(self):
         return self.process is not None and self.process.poll() is None
+
+    def condition(self):
+        """In one word; `off` only when its QEMU has ended, and reaches nothing."""
+        if not self.running:
+            return "off"
+        return "running" if self.command("query-status")["running"] else "paused"
+
+    def ended(self):
+        """Wait, since it was told to end, until it has."""
+        try:
+            self.process.wait(QUIT_DEADLINE)
+        except subprocess.TimeoutExpired as error:
+            raise LabError(f"partition {self.ident} did not end") from error
 
     def kill(self):
         if self.process is not None:

@@ -18,7 +18,7 @@ from partition import Partition, memory
 DEADLINE = 60           # of boot and of tear-down, and more for each partition
 DEADLINE_EACH = 20
 DUMP_TIME = 2           # the answer has no end mark
-CHANNELS = ("console", "control", "output", "ctl", "qmp")
+CHANNELS = ("console", "control", "output", "ctl", "net", "qmp")
 
 
 class Deadline(Exception):
@@ -35,6 +35,21 @@ class Guest(Partition):
         self.expected_end = False   # powered off on purpose
         self.pending = {name: b"" for name in CHANNELS}
         self.splats = 0
+
+    @property
+    def up(self):
+        """It runs, or is paused, and is not on its way out."""
+        return self.running and not self.expected_end
+
+    def condition(self):
+        condition = super().condition()
+        return "booting" if condition == "running" and self.state == "boot" else condition
+
+    def awake(self):
+        """Raise unless it can be asked something."""
+        condition = self.condition()
+        if condition != "running":
+            raise LabError(f"partition {self.ident} is {condition} and cannot do that now")
 
     def take_lines(self, name, data):
         """Complete lines of a channel; the rest waits for more."""
@@ -55,7 +70,7 @@ class Run:
         self.failures = []
         self.control = None
         self.sinks = {"console": self.console, "output": self.output, "ctl": self.ctl,
-                      "control": self.control_data}
+                      "control": self.control_data, "net": self.net}
 
     def prepare(self):
         config = self.config
@@ -162,10 +177,25 @@ class Run:
 
     def ctl(self, guest, data):
         """`lab ctl` called inside a partition."""
+        def send(answer):
+            if guest.up:
+                guest.channels["ctl"].sendall(answer)
+
         for line in guest.take_lines("ctl", data):
-            answer = self.control.execute(line.decode(errors="replace").split())
-            if guest.running:
-                guest.channels["ctl"].sendall(answer.encode() + b"\n")
+            if line:
+                self.control.request(line, send)
+
+    def net(self, guest, data):
+        """What a guest says of changes to its links."""
+        for line in guest.take_lines("net", data):
+            self.control.links.answer(line)
+
+    def guest(self, text):
+        """The partition that an administrator of the lab means."""
+        guest = self.guests.get(int(text)) if text.isdigit() else None
+        if guest is None or not guest.up:
+            raise LabError(f"no partition {text} is running")
+        return guest
 
     def control_data(self, guest, data):
         for line in guest.take_lines("control", data):
@@ -177,6 +207,7 @@ class Run:
             # after a reset the command does not run again, and a reboot is a panic again
             guest.command("set-action", reboot="shutdown")
             guest.state = "ready" if guest.status is None else "done"
+            self.control.links.restore(guest)
         elif word == "fail":
             raise LabError(f"partition {guest.ident}: {rest}\n{self.console_tail(guest)}")
         elif word == "down":
@@ -193,6 +224,7 @@ class Run:
     def died(self, guest):
         self.unwatch(guest.pidfd)
         guest.process.wait()
+        self.control.links.forget(guest)
         self.drain(guest)
         if guest.state != "down" and not guest.expected_end:
             tail = "" if guest.splats else self.console_tail(guest)
