@@ -93,7 +93,7 @@ bool xpmem_ack_recv(struct xpmem_session *session,
 	if (!oldest)
 		return false;
 	us = div_u64(ktime_get_boottime_ns() - m->since, NSEC_PER_USEC);
-	xpmem_waits_add(&session->waits, us);
+	xpmem_waits_add(&session->history->waits, us);
 	xpmem_waits_add(&xpmem_waits, us);
 	trace_xpmem_ack_recv(session->partid, seq, m->pages);
 	for (i = 0; i < ARRAY_SIZE(words); i++)
@@ -101,7 +101,7 @@ bool xpmem_ack_recv(struct xpmem_session *session,
 	bitmap_from_arr64(young, words, XPMEM_WIRE_YOUNG);
 	for (i = 0; i < m->count; i += ACK_BATCH)
 		ack_folios(session, m, i, young);
-	atomic64_add(m->pages, &session->acked);
+	atomic64_add(m->pages, &session->history->acked);
 	spin_lock(&xpmem_home.lock);
 	m->count = 0;
 	m->nruns = 0;

@@ -94,7 +94,7 @@ static void send_message(struct xpmem_session *session)
 	xpmem_message_init(&m->message, &m->header, XPMEM_WIRE_REVOKE, length);
 	m->header.seq = cpu_to_le64(m->seq);
 	session->revoke_head++;
-	atomic64_add(m->pages, &session->revoked);
+	atomic64_add(m->pages, &session->history->revoked);
 	trace_xpmem_revoke_send(session->partid, m->seq, m->pages);
 	xpmem_socket_send(session, &m->message);
 }

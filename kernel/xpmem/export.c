@@ -351,7 +351,7 @@ int xpmem_export_grant_locked(struct xpmem_serve *s,
 			   struct_size(body, runs, le32_to_cpu(body->nruns)));
 	body->status = cpu_to_le32(XPMEM_WIRE_OK);
 	xpmem_count_add(granted, pages);
-	atomic64_add(pages, &s->session->granted);
+	atomic64_add(pages, &s->session->history->granted);
 	trace_xpmem_grant(s->session->partid, s->seg->segid, s->start, pages,
 			  XPMEM_WIRE_OK);
 	xpmem_socket_send(s->session, message);

@@ -121,14 +121,25 @@ static int put_session(struct sk_buff *skb,
 	if (nla_put_u16(skb, XPMEM_A_PARTID, info->partid) ||
 	    nla_put_u32(skb, XPMEM_A_STATE, info->state) ||
 	    put_u64(skb, XPMEM_A_EPOCH, info->epoch) ||
+	    put_u64(skb, XPMEM_A_QUARANTINE, info->quarantine) ||
+	    put_u64(skb, XPMEM_A_LOST_MS, info->lost_ms) ||
+	    nla_put_string(skb, XPMEM_A_REASON, info->reason))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int put_peer(struct sk_buff *skb, const struct xpmem_history_info *info)
+{
+	if (nla_put_u16(skb, XPMEM_A_PARTID, info->partid) ||
+	    put_u64(skb, XPMEM_A_SESSIONS, info->sessions) ||
+	    put_u64(skb, XPMEM_A_EVICTIONS, info->evictions) ||
+	    put_u64(skb, XPMEM_A_DEADLINES_MISSED, info->deadlines_missed) ||
 	    put_u64(skb, XPMEM_A_GRANTED, info->granted) ||
 	    put_u64(skb, XPMEM_A_REVOKED, info->revoked) ||
 	    put_u64(skb, XPMEM_A_ACKED, info->acked) ||
-	    put_u64(skb, XPMEM_A_QUARANTINE, info->quarantine) ||
 	    put_u64(skb, XPMEM_A_WAIT_MEDIAN_US, info->wait_median_us) ||
-	    put_u64(skb, XPMEM_A_WAIT_MAX_US, info->wait_max_us) ||
-	    put_u64(skb, XPMEM_A_DEADLINES_MISSED, info->deadlines_missed) ||
-	    nla_put_string(skb, XPMEM_A_REASON, info->reason))
+	    put_u64(skb, XPMEM_A_WAIT_P99_US, info->wait_p99_us) ||
+	    put_u64(skb, XPMEM_A_WAIT_MAX_US, info->wait_max_us))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -186,6 +197,30 @@ int xpmem_nl_session_get_dumpit(struct sk_buff *skb,
 		if (!entry)
 			break;
 		if (put_session(skb, &info)) {
+			genlmsg_cancel(skb, entry);
+			break;
+		}
+		genlmsg_end(skb, entry);
+	}
+	return skb->len;
+}
+
+int xpmem_nl_peer_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	u32 *cursor = (u32 *)cb->ctx;
+	struct xpmem_history_info info;
+	void *entry;
+	u32 next;
+	int err = check_attrs(cb->nlh, 0, cb->extack);
+
+	if (err)
+		return err;
+	for (next = *cursor; !xpmem_history_info_next(&next, &info);
+	     *cursor = next) {
+		entry = start_entry(skb, cb, XPMEM_CMD_PEER_GET);
+		if (!entry)
+			break;
+		if (put_peer(skb, &info)) {
 			genlmsg_cancel(skb, entry);
 			break;
 		}
@@ -301,7 +336,8 @@ int xpmem_nl_fence_doit(struct sk_buff *skb, struct genl_info *info)
 	struct sk_buff *reply;
 	u64 pages = 0;
 	void *hdr;
-	int err = check_attrs(info->nlhdr, PARTID_ONLY, info->extack);
+	int err = check_attrs(info->nlhdr, PARTID_ONLY | BIT(XPMEM_A_EPOCH),
+			      info->extack);
 
 	if (err)
 		return err;
@@ -309,15 +345,9 @@ int xpmem_nl_fence_doit(struct sk_buff *skb, struct genl_info *info)
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!reply)
 		return -ENOMEM;
-	err = xpmem_session_fence(nla_get_u16(info->attrs[XPMEM_A_PARTID]),
-				  &pages);
-	if (err == -ENOENT)
-		NL_SET_ERR_MSG(info->extack,
-			       "no session with this partition was lost");
-	if (err == -EBUSY)
-		NL_SET_ERR_MSG(
-			info->extack,
-			"the partition is up and was not restarted: it is not fenced");
+	err = xpmem_fence_session(nla_get_u16(info->attrs[XPMEM_A_PARTID]),
+				  nla_get_u64(info->attrs[XPMEM_A_EPOCH]),
+				  &pages, info->extack);
 	if (err)
 		goto free_reply;
 	err = -EMSGSIZE;

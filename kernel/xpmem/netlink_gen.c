@@ -30,7 +30,7 @@ const struct nla_policy xpmem_main_nl_policy[XPMEM_A_DEADLINE_MS + 1] = {
 };
 
 /* Ops table for xpmem */
-const struct genl_small_ops xpmem_nl_ops[6] = {
+const struct genl_small_ops xpmem_nl_ops[7] = {
 	{
 		.cmd	= XPMEM_CMD_SESSION_ADD,
 		.doit	= xpmem_nl_session_add_doit,
@@ -44,6 +44,11 @@ const struct genl_small_ops xpmem_nl_ops[6] = {
 	{
 		.cmd	= XPMEM_CMD_SESSION_GET,
 		.dumpit	= xpmem_nl_session_get_dumpit,
+		.flags	= GENL_ADMIN_PERM,
+	},
+	{
+		.cmd	= XPMEM_CMD_PEER_GET,
+		.dumpit	= xpmem_nl_peer_get_dumpit,
 		.flags	= GENL_ADMIN_PERM,
 	},
 	{

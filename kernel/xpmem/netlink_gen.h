@@ -15,12 +15,13 @@
 extern const struct nla_policy xpmem_main_nl_policy[XPMEM_A_DEADLINE_MS + 1];
 
 /* Ops table for xpmem */
-extern const struct genl_small_ops xpmem_nl_ops[6];
+extern const struct genl_small_ops xpmem_nl_ops[7];
 
 int xpmem_nl_session_add_doit(struct sk_buff *skb, struct genl_info *info);
 int xpmem_nl_session_del_doit(struct sk_buff *skb, struct genl_info *info);
 int xpmem_nl_session_get_dumpit(struct sk_buff *skb,
 				struct netlink_callback *cb);
+int xpmem_nl_peer_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int xpmem_nl_segment_get_dumpit(struct sk_buff *skb,
 				struct netlink_callback *cb);
 int xpmem_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Sessions: from the socket that the daemon hands in to the fence that ends
- * the quarantine of a lost one.
+ * Sessions: from the socket that the daemon hands in to their end.  The step
+ * after is fence.c, which ends the quarantine of a lost one.
  *
  * Invariant: a slot goes to a new session only when no export entry and no
  * segment remembers the old one; a lost session's pages are kept until the
@@ -19,8 +19,10 @@
 struct workqueue_struct *xpmem_session_wq;
 /* Ends sessions: waits for the queue above, so it is another one. */
 static struct workqueue_struct *down_wq;
+/* Closes sessions in good order: waits for importers, and then for that one. */
+static struct workqueue_struct *close_wq;
 
-/* Serialises making, closing and fencing sessions. */
+/* Serialises making sessions. */
 static DEFINE_MUTEX(admin_lock);
 
 /* The module is being unloaded: the control interface is gone already. */
@@ -100,7 +102,13 @@ void xpmem_session_fail(struct xpmem_session *session, const char *reason)
 	queue_work(down_wq, &session->down_work);
 }
 
-static void slot_free(struct xpmem_session *session)
+/**
+ * xpmem_session_slot_free - nothing remembers a session any more
+ * @session: the session; the table's reference goes
+ *
+ * Context: process; may sleep.
+ */
+void xpmem_session_slot_free(struct xpmem_session *session)
 {
 	spin_lock(&xpmem_home.lock);
 	xpmem_home.lost &= ~(1ull << session->slot);
@@ -133,11 +141,11 @@ static void session_settle(struct xpmem_session *session, u64 pages)
 		spin_lock(&xpmem_home.lock);
 		xpmem_peer_event(&session->phase, XPMEM_PEER_EV_FENCE);
 		spin_unlock(&xpmem_home.lock);
-		slot_free(session);
+		xpmem_session_slot_free(session);
 		return;
 	}
-	pr_warn("xpmem: partition %u: %llu pages in quarantine until it is fenced: xpmemctl fence %u\n",
-		session->partid, pages, session->partid);
+	pr_warn("xpmem: partition %u: %llu pages in quarantine until it is fenced: xpmemctl quarantine\n",
+		session->partid, pages);
 	spin_lock(&xpmem_home.lock);
 	session->settled = true;
 	spin_unlock(&xpmem_home.lock);
@@ -174,6 +182,7 @@ static void session_down(struct work_struct *work)
 							    XPMEM_PEER_EV_LOSS);
 	if (actions & XPMEM_PEER_KEEP)
 		xpmem_home.lost |= 1ull << session->slot;
+	session->lost = ktime_get_boottime_ns();
 	spin_unlock(&xpmem_home.lock);
 	xpmem_socket_stop(session);
 	/* First, and without waiting for memory: reclaim may wait for this. */
@@ -204,16 +213,20 @@ static const char *overdue(struct xpmem_session *session)
 	const char *reason = NULL;
 	struct xpmem_revoke *m;
 
-	if (is_late(session, READ_ONCE(session->heard)))
+	if (is_late(session, READ_ONCE(session->heard))) {
+		atomic64_inc(&session->history->evictions);
 		return "silent for longer than the deadline";
+	}
 	spin_lock(&xpmem_home.lock);
 	m = &session->revokes[session->revoke_tail % XPMEM_REVOKES];
 	if (session->revoke_head != session->revoke_tail &&
 	    is_late(session, m->since))
 		reason = "a revoke was not acknowledged within the deadline";
 	spin_unlock(&xpmem_home.lock);
-	if (reason)
-		atomic64_inc(&session->missed);
+	if (reason) {
+		atomic64_inc(&session->history->missed);
+		atomic64_inc(&session->history->evictions);
+	}
 	return reason;
 }
 
@@ -239,6 +252,35 @@ static void session_beat(struct work_struct *work)
 	}
 	xpmem_socket_send_ping(session);
 	beat_next(session, session->heartbeat_ms);
+}
+
+/* Take back everything that an importer holds, while it can still answer. */
+static bool revoke_all(struct xpmem_session *session)
+{
+	xpmem_revoke_slot(session->slot);
+	return wait_event_timeout(xpmem_home.wait,
+				  READ_ONCE(session->failing) ||
+					  !xpmem_reap_held(session->slot),
+				  msecs_to_jiffies(session->deadline_ms)) &&
+	       !READ_ONCE(session->failing);
+}
+
+static void session_close(struct work_struct *work)
+{
+	struct xpmem_session *session =
+		container_of(work, struct xpmem_session, close_work);
+	struct xpmem_message *bye;
+
+	if (revoke_all(session)) {
+		xpmem_import_lose_all(session);
+		bye = xpmem_message_alloc(XPMEM_WIRE_BYE, 0,
+					  GFP_KERNEL | __GFP_NOFAIL);
+		WRITE_ONCE(session->orderly, true);
+		xpmem_socket_send(session, bye);
+		flush_work(&session->tx_work);
+	}
+	xpmem_session_fail(session, "closed here");
+	xpmem_session_put(session);
 }
 
 static int params_check(const struct xpmem_session_params *params,
@@ -279,6 +321,7 @@ static void session_fill(struct xpmem_session *session,
 	xa_init(&session->imports);
 	xa_init_flags(&session->requests, XA_FLAGS_ALLOC1);
 	INIT_DELAYED_WORK(&session->beat_work, session_beat);
+	INIT_WORK(&session->close_work, session_close);
 	INIT_WORK(&session->down_work, session_down);
 	session->partid = params->partid;
 	session->epoch = params->epoch;
@@ -297,12 +340,14 @@ session_alloc(const struct xpmem_session_params *params,
 	if (!session)
 		return ERR_PTR(-ENOMEM);
 	session_fill(session, params);
+	session->history = xpmem_history_of(session->partid);
 	session->revokes =
 		kvcalloc(XPMEM_REVOKES, sizeof(*session->revokes), GFP_KERNEL);
 	session->rx_buf = kvmalloc(XPMEM_WIRE_MAX, GFP_KERNEL);
 	session->tx_wq = alloc_ordered_workqueue(
 		"xpmem_tx/%u", WQ_MEM_RECLAIM | WQ_HIGHPRI, session->partid);
-	if (!session->revokes || !session->rx_buf || !session->tx_wq)
+	if (!session->history || !session->revokes || !session->rx_buf ||
+	    !session->tx_wq)
 		goto put;
 	err = xpmem_window_open(&session->window, params->window, extack);
 	if (err)
@@ -335,6 +380,36 @@ static int slot_take(struct xpmem_session *session)
 }
 
 /*
+ * An epoch names a session, to a fence and in every message: none is used twice
+ * while the home remembers it.  And one session follows the other.
+ */
+static int check_others(const struct xpmem_session_params *params,
+			struct netlink_ext_ack *extack)
+{
+	const struct xpmem_session *session;
+	unsigned int slot;
+	int err = 0;
+
+	spin_lock(&xpmem_home.lock);
+	for (slot = 0; slot < XPMEM_SLOTS && !err; slot++) {
+		session = xpmem_home.sessions[slot];
+		if (!session || session->partid != params->partid)
+			continue;
+		if (session->epoch == params->epoch)
+			err = -EINVAL;
+		else if (session->phase == XPMEM_PEER_UP && session->closing)
+			err = -EBUSY;
+	}
+	spin_unlock(&xpmem_home.lock);
+	if (err == -EINVAL)
+		NL_SET_ERR_MSG(extack, "another session has this epoch");
+	if (err == -EBUSY)
+		NL_SET_ERR_MSG(extack,
+			       "the partition's old session is being closed");
+	return err;
+}
+
+/*
  * A partition that comes back with another boot id has lost its old session
  * even if we have not noticed.
  */
@@ -345,7 +420,7 @@ static int check_old(const struct xpmem_session_params *params,
 	bool same;
 
 	if (!old)
-		return 0;
+		return check_others(params, extack);
 	same = !memcmp(old->boot_id, params->boot_id, sizeof(old->boot_id));
 	if (same)
 		NL_SET_ERR_MSG(extack, "a session with this partition is up");
@@ -363,8 +438,9 @@ static int check_old(const struct xpmem_session_params *params,
  * @extack: says what is wrong
  *
  * Context: process, the daemon's; may sleep.
- * Return: 0; -EINVAL, -EPROTONOSUPPORT, -EEXIST; -ENOSPC when all slots are
- * taken; as of xpmem_window_open() and xpmem_socket_adopt(); -ENOMEM.
+ * Return: 0; -EINVAL, -EPROTONOSUPPORT, -EEXIST; -EBUSY while an old session is
+ * being closed; -ENOSPC when all slots are taken; as of xpmem_window_open() and
+ * xpmem_socket_adopt(); -ENOMEM.
  */
 int xpmem_session_create(const struct xpmem_session_params *params,
 			 struct netlink_ext_ack *extack)
@@ -394,6 +470,7 @@ int xpmem_session_create(const struct xpmem_session_params *params,
 			       "no slot is free: fence lost partitions");
 		goto stop;
 	}
+	atomic64_inc(&session->history->sessions);
 	beat_next(session, 0);
 	complete_all(&session->started);
 	trace_xpmem_session(session->partid, session->epoch, XPMEM_PEER_UP, "");
@@ -417,123 +494,31 @@ unlock:
 	return err;
 }
 
-/* Take back everything that an importer holds, while it can still answer. */
-static bool revoke_all(struct xpmem_session *session)
-{
-	xpmem_revoke_slot(session->slot);
-	return wait_event_timeout(xpmem_home.wait,
-				  READ_ONCE(session->failing) ||
-					  !xpmem_reap_held(session->slot),
-				  msecs_to_jiffies(session->deadline_ms)) &&
-	       !READ_ONCE(session->failing);
-}
-
-static void session_close(struct xpmem_session *session)
-{
-	struct xpmem_message *bye;
-
-	spin_lock(&xpmem_home.lock);
-	session->closing = true;
-	spin_unlock(&xpmem_home.lock);
-	if (revoke_all(session)) {
-		xpmem_import_lose_all(session);
-		bye = xpmem_message_alloc(XPMEM_WIRE_BYE, 0,
-					  GFP_KERNEL | __GFP_NOFAIL);
-		WRITE_ONCE(session->orderly, true);
-		xpmem_socket_send(session, bye);
-		flush_work(&session->tx_work);
-	}
-	xpmem_session_fail(session, "closed here");
-	flush_work(&session->down_work);
-}
-
 /**
- * xpmem_session_close - end a session in good order
+ * xpmem_session_close - begin to end a session in good order
  * @partid: the partition
  *
- * Context: process; waits for the importer at most its deadline.
- * Return: 0, or -ENOENT if no session is up.
+ * The end follows within the session's deadline, and is told as an event.
+ *
+ * Context: process; does not wait for the importer.
+ * Return: 0, or -ENOENT if no session is up, or it is being closed already.
  */
 int xpmem_session_close(u16 partid)
 {
-	struct xpmem_session *session;
+	struct xpmem_session *session = xpmem_session_get_up(partid);
+	bool first;
 
-	mutex_lock(&admin_lock);
-	session = xpmem_session_get_up(partid);
-	if (session) {
-		session_close(session);
-		xpmem_session_put(session);
-	}
-	mutex_unlock(&admin_lock);
-	return session ? 0 : -ENOENT;
-}
-
-/* The same boot of a partition that was lost has come back, and is alive. */
-static bool came_back(u16 partid)
-{
-	struct xpmem_session *up = xpmem_session_get_up(partid), *old;
-	unsigned int slot;
-	bool same = false;
-
-	if (!up)
-		return false;
+	if (!session)
+		return -ENOENT;
 	spin_lock(&xpmem_home.lock);
-	for (slot = 0; slot < XPMEM_SLOTS; slot++) {
-		old = xpmem_home.sessions[slot];
-		if (old && old->partid == partid && old->settled)
-			same |= !memcmp(old->boot_id, up->boot_id,
-					sizeof(up->boot_id));
-	}
+	first = !session->closing;
+	session->closing = true;
 	spin_unlock(&xpmem_home.lock);
-	xpmem_session_put(up);
-	return same;
-}
-
-/**
- * xpmem_session_fence - a partition can reach nothing any more
- * @partid: the partition; the administrator's word is taken for it
- * @pages:  filled in: pages released from quarantine
- *
- * Context: process; may sleep.
- * Return: 0; -ENOENT if nothing of it is in quarantine; -EBUSY if it is up, and
- * was not restarted since: then it is not fenced, whatever anybody says.
- */
-int xpmem_session_fence(u16 partid, u64 *pages)
-{
-	struct xpmem_session *session;
-	unsigned int slot;
-	int err = -ENOENT;
-
-	*pages = 0;
-	mutex_lock(&admin_lock);
-	flush_workqueue(down_wq);
-	if (came_back(partid)) {
-		err = -EBUSY;
-		goto unlock;
-	}
-	for (slot = 0; slot < XPMEM_SLOTS; slot++) {
-		unsigned int actions = XPMEM_PEER_REFUSE;
-		u64 n;
-
-		spin_lock(&xpmem_home.lock);
-		session = xpmem_home.sessions[slot];
-		if (session && session->partid == partid && session->settled) {
-			actions = xpmem_peer_event(&session->phase,
-						   XPMEM_PEER_EV_FENCE);
-			xpmem_home.lost &= ~(1ull << slot);
-		}
-		spin_unlock(&xpmem_home.lock);
-		if (!(actions & XPMEM_PEER_RELEASE))
-			continue;
-		n = xpmem_reap_slot(slot, XPMEM_ENTRY_EV_FENCED);
-		xpmem_count_sub(quarantine, n);
-		*pages += n;
-		slot_free(session);
-		err = 0;
-	}
-unlock:
-	mutex_unlock(&admin_lock);
-	return err;
+	if (first)
+		queue_work(close_wq, &session->close_work);
+	else
+		xpmem_session_put(session);
+	return first ? 0 : -ENOENT;
 }
 
 int xpmem_session_init(void)
@@ -543,11 +528,18 @@ int xpmem_session_init(void)
 	if (!xpmem_session_wq)
 		return -ENOMEM;
 	down_wq = alloc_workqueue("xpmem_down", WQ_MEM_RECLAIM | WQ_UNBOUND, 0);
-	if (!down_wq) {
-		destroy_workqueue(xpmem_session_wq);
-		return -ENOMEM;
-	}
+	if (!down_wq)
+		goto destroy_session_wq;
+	close_wq = alloc_workqueue("xpmem_close", WQ_UNBOUND, 0);
+	if (!close_wq)
+		goto destroy_down_wq;
 	return 0;
+
+destroy_down_wq:
+	destroy_workqueue(down_wq);
+destroy_session_wq:
+	destroy_workqueue(xpmem_session_wq);
+	return -ENOMEM;
 }
 
 /* Nothing is granted and nothing in quarantine, or the module would be held. */
@@ -560,8 +552,11 @@ void xpmem_session_exit(void)
 	while (!xpmem_session_info_next(&cursor, &info))
 		if (info.state == XPMEM_PEER_UP)
 			xpmem_session_close(info.partid);
+	flush_workqueue(close_wq);
 	flush_workqueue(down_wq);
 	flush_workqueue(xpmem_session_wq);
+	destroy_workqueue(close_wq);
 	destroy_workqueue(down_wq);
 	destroy_workqueue(xpmem_session_wq);
+	xpmem_history_exit();
 }

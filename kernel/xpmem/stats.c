@@ -5,7 +5,9 @@
  */
 #include <linux/device.h>
 #include <linux/kernel.h>
+#include <linux/ktime.h>
 #include <linux/log2.h>
+#include <linux/math64.h>
 #include <linux/sysfs.h>
 
 #include "xpmem.h"
@@ -31,12 +33,13 @@ void xpmem_waits_add(struct xpmem_waits *waits, u64 us)
 }
 
 /**
- * xpmem_waits_median - the median of what was recorded
- * @waits: histogram
+ * xpmem_waits_quantile - how long the quicker ones took
+ * @waits:   histogram
+ * @percent: how many of a hundred; 50: the median
  *
  * Return: microseconds, rounded up to a power of two; 0 if nothing was recorded.
  */
-u64 xpmem_waits_median(const struct xpmem_waits *waits)
+u64 xpmem_waits_quantile(const struct xpmem_waits *waits, unsigned int percent)
 {
 	u64 total = 0, seen = 0;
 	int i;
@@ -45,7 +48,7 @@ u64 xpmem_waits_median(const struct xpmem_waits *waits)
 		total += atomic64_read(&waits->bucket[i]);
 	for (i = 0; i < XPMEM_WAIT_BUCKETS && total; i++) {
 		seen += atomic64_read(&waits->bucket[i]);
-		if (2 * seen >= total)
+		if (100 * seen >= percent * total)
 			return min_t(u64, 1ull << i,
 				     atomic64_read(&waits->max_us));
 	}
@@ -88,7 +91,7 @@ void xpmem_stats_get(struct xpmem_stats *stats)
 #define XPMEM_COUNTER(name) stats->name = name##_sum();
 	XPMEM_COUNTERS(XPMEM_COUNTER)
 #undef XPMEM_COUNTER
-	stats->wait_median_us = xpmem_waits_median(&xpmem_waits);
+	stats->wait_median_us = xpmem_waits_quantile(&xpmem_waits, 50);
 	stats->wait_max_us = atomic64_read(&xpmem_waits.max_us);
 }
 
@@ -99,12 +102,9 @@ static void info_fill(struct xpmem_session_info *info,
 	info->partid = session->partid;
 	info->state = session->phase;
 	info->epoch = session->epoch;
-	info->granted = atomic64_read(&session->granted);
-	info->revoked = atomic64_read(&session->revoked);
-	info->acked = atomic64_read(&session->acked);
-	info->wait_median_us = xpmem_waits_median(&session->waits);
-	info->wait_max_us = atomic64_read(&session->waits.max_us);
-	info->deadlines_missed = atomic64_read(&session->missed);
+	if (session->phase == XPMEM_PEER_LOST)
+		info->lost_ms = div_u64(ktime_get_boottime_ns() - session->lost,
+					NSEC_PER_MSEC);
 	strscpy(info->reason, session->reason ?: "", sizeof(info->reason));
 }
 

@@ -106,7 +106,7 @@ extern unsigned short xpmem_partid;
 
 void xpmem_stats_get(struct xpmem_stats *stats);
 void xpmem_waits_add(struct xpmem_waits *waits, u64 us);
-u64 xpmem_waits_median(const struct xpmem_waits *waits);
+u64 xpmem_waits_quantile(const struct xpmem_waits *waits, unsigned int percent);
 extern struct xpmem_waits xpmem_waits;
 extern const struct attribute_group *xpmem_stats_groups[];
 
@@ -672,6 +672,43 @@ u64 xpmem_reap_slot(unsigned int slot, enum xpmem_entry_event ev);
 void xpmem_reap_put(struct xpmem_session *session, u64 segid);
 u64 xpmem_reap_held(unsigned int slot);
 
+/* --- history.c --------------------------------------------------------- */
+
+/**
+ * struct xpmem_history - what a partition did, in all its sessions
+ * @sessions:  that began
+ * @evictions: those that this side ended because the partition was too late
+ * @missed:    revokes that it did not acknowledge within their deadline
+ * @granted:   pages, and so on
+ * @waits:     from revoke to ack
+ */
+struct xpmem_history {
+	atomic64_t sessions;
+	atomic64_t evictions;
+	atomic64_t missed;
+	atomic64_t granted;
+	atomic64_t revoked;
+	atomic64_t acked;
+	struct xpmem_waits waits;
+};
+
+struct xpmem_history_info {
+	u16 partid;
+	u64 sessions;
+	u64 evictions;
+	u64 deadlines_missed;
+	u64 granted;
+	u64 revoked;
+	u64 acked;
+	u64 wait_median_us;
+	u64 wait_p99_us;
+	u64 wait_max_us;
+};
+
+struct xpmem_history *xpmem_history_of(u16 partid);
+int xpmem_history_info_next(u32 *cursor, struct xpmem_history_info *info);
+void xpmem_history_exit(void);
+
 /* --- session.c --------------------------------------------------------- */
 
 struct xpmem_session_params {
@@ -691,13 +728,8 @@ struct xpmem_session_info {
 	u16 partid;
 	u32 state;
 	u64 epoch;
-	u64 granted;
-	u64 revoked;
-	u64 acked;
 	u64 quarantine;
-	u64 wait_median_us;
-	u64 wait_max_us;
-	u64 deadlines_missed;
+	u64 lost_ms;
 	char reason[64];
 };
 
@@ -787,6 +819,8 @@ struct xpmem_ping {
  * @closing:  no more grants; under the home's lock
  * @orderly:  the other side, or we, let go of everything before the end
  * @settled:  what its partition held is in quarantine; under the home's lock
+ * @lost:     when it was lost, ktime_get_boottime_ns(); under the home's lock
+ * @history:  of its partition
  * @started:  its slot is taken: messages may be received
  * @reason:   why it ended; constant string, written once
  * @sock:     ours alone since the daemon handed it over
@@ -803,6 +837,7 @@ struct xpmem_ping {
  * @requests: number to xpmem_request; its own lock
  * @serving:  fetches of the other side that are being served
  * @tx_wq:    runs @tx_work only: a socket that blocks delays nobody else
+ * @close_work: ends it in good order; queued once, by who set @closing
  * @down_work: ends the session; queued once
  */
 struct xpmem_session {
@@ -818,6 +853,8 @@ struct xpmem_session {
 	bool closing;
 	bool orderly;
 	bool settled;
+	u64 lost;
+	struct xpmem_history *history;
 	struct completion started;
 	const char *reason;
 	struct socket *sock;
@@ -830,6 +867,7 @@ struct xpmem_session {
 	struct workqueue_struct *tx_wq;
 	struct work_struct tx_work;
 	struct delayed_work beat_work;
+	struct work_struct close_work;
 	struct work_struct down_work;
 	struct xpmem_revoke *revokes;
 	unsigned int revoke_head;
@@ -841,11 +879,6 @@ struct xpmem_session {
 	struct xarray requests;
 	u32 request_next;
 	atomic_t serving;
-	atomic64_t granted;
-	atomic64_t revoked;
-	atomic64_t acked;
-	atomic64_t missed;
-	struct xpmem_waits waits;
 };
 
 /**
@@ -871,12 +904,17 @@ void xpmem_session_exit(void);
 int xpmem_session_create(const struct xpmem_session_params *params,
 			 struct netlink_ext_ack *extack);
 int xpmem_session_close(u16 partid);
-int xpmem_session_fence(u16 partid, u64 *pages);
+void xpmem_session_slot_free(struct xpmem_session *session);
 int xpmem_session_info_next(u32 *cursor, struct xpmem_session_info *info);
 struct xpmem_session *xpmem_session_get_up(u16 partid);
 void xpmem_session_put(struct xpmem_session *session);
 void xpmem_session_fail(struct xpmem_session *session, const char *reason);
 extern struct workqueue_struct *xpmem_session_wq;
+
+/* --- fence.c ------------------------------------------------------------ */
+
+int xpmem_fence_session(u16 partid, u64 epoch, u64 *pages,
+			struct netlink_ext_ack *extack);
 
 /* --- ask.c --------------------------------------------------------------- */
 
