@@ -18,7 +18,7 @@
 #include "config.h"
 
 #define CONFIG_FILE_MAX (1024 * 1024)
-#define WORDS_MAX 8
+#define WORDS_MAX 32
 
 /**
  * struct parser - where the parser is
@@ -157,6 +157,53 @@ static int set_fence_command(struct parser *p)
 			p, p->line,
 			"fence-command %s cannot be run (%s); install it or correct the path",
 			command, strerror(errno));
+	return 0;
+}
+
+/* Lines of a fence agent's input; what xpmemd asks for is not the file's. */
+static int set_fence_options(struct parser *p)
+{
+	char *options = p->peer ? p->peer->fence_options :
+				  p->config->fence_options;
+	size_t length = 0;
+	unsigned int i;
+
+	for (i = 1; i < p->nwords; i++) {
+		const char *word = p->word[i], *equals = strchr(word, '=');
+
+		if (!equals || equals == word)
+			return fail(p, p->line,
+				    "%s has \"%.64s\"; write KEY=VALUE",
+				    p->word[0], word);
+		if (!strncasecmp(word, "action=", 7) ||
+		    !strncasecmp(word, "option=", 7))
+			return fail(p, p->line, "%s has an action; remove it",
+				    p->word[0]);
+		if (length + strlen(word) + 2 > CONFIG_OPTIONS_SIZE)
+			return fail(p, p->line,
+				    "%s has over %d characters; shorten them",
+				    p->word[0], CONFIG_OPTIONS_SIZE - 2);
+		length += (size_t)sprintf(options + length, "%s\n", word);
+	}
+	return 0;
+}
+
+static int set_fence_auto(struct parser *p)
+{
+	p->config->fence_auto = !strcmp(p->word[1], "yes");
+	if (!p->config->fence_auto && strcmp(p->word[1], "no"))
+		return fail(p, p->line, "%s is \"%.64s\"; give yes or no",
+			    p->word[0], p->word[1]);
+	return 0;
+}
+
+static int set_fence_timeout(struct parser *p)
+{
+	unsigned long value;
+
+	if (parse_number(p, 1, 1, 3600, &value))
+		return -1;
+	p->config->fence_timeout_ms = (uint32_t)value * 1000;
 	return 0;
 }
 
@@ -308,6 +355,7 @@ static int end_peer(struct parser *p)
 	return 0;
 }
 
+/* @words is 0 where any number may follow, one at least. */
 struct directive {
 	const char *name;
 	const char *usage;
@@ -323,11 +371,18 @@ static const struct directive directives[] = {
 	{ "heartbeat", "heartbeat MILLISECONDS", 2, false, set_heartbeat },
 	{ "deadline", "deadline MILLISECONDS", 2, false, set_deadline },
 	{ "fence-command", "fence-command PATH", 2, false, set_fence_command },
+	{ "fence-options", "fence-options KEY=VALUE...", 0, false,
+	  set_fence_options },
+	{ "fence-auto", "fence-auto yes|no", 2, false, set_fence_auto },
+	{ "fence-timeout", "fence-timeout SECONDS", 2, false,
+	  set_fence_timeout },
 	{ "munge-socket", "munge-socket PATH", 2, false, set_munge_socket },
 	{ "auth-uid", "auth-uid UID", 2, false, set_auth_uid },
 	{ "address", "address ADDRESS PORT", 3, true, set_peer_address },
 	{ "fabric", "fabric window", 2, true, set_peer_fabric },
 	{ "window", "window pci ADDRESS", 3, true, set_peer_window },
+	{ "fence-options", "fence-options KEY=VALUE...", 0, true,
+	  set_fence_options },
 };
 
 #define NDIRECTIVES (sizeof(directives) / sizeof(directives[0]))
@@ -347,7 +402,7 @@ static int parse_directive(struct parser *p)
 		return fail(p, p->line,
 			    "\"%s\" is not known %s; see xpmemd.conf(5)",
 			    p->word[0], p->peer ? "in a peer" : "here");
-	if (p->nwords != d->words)
+	if (d->words ? p->nwords != d->words : p->nwords < 2)
 		return fail(p, p->line, "%s has %u values; write \"%s\"",
 			    d->name, p->nwords - 1, d->usage);
 	if (*seen & 1u << i)
@@ -439,6 +494,10 @@ static int check_config(struct parser *p)
 			p, p->line,
 			"deadline %u ms is under two heartbeats of %u ms; raise it",
 			config->deadline_ms, config->heartbeat_ms);
+	if (config->fence_auto && !*config->fence_command)
+		return fail(
+			p, p->line,
+			"fence-auto has nothing to run; add \"fence-command PATH\"");
 	for (i = 0; i < config->npeers; i++) {
 		if (config->peers[i].partid == config->partid)
 			return fail(
@@ -468,6 +527,7 @@ int config_parse(struct config *config, const char *path, char *text,
 		.control = CONFIG_CONTROL,
 		.heartbeat_ms = 500,
 		.deadline_ms = 10000,
+		.fence_timeout_ms = 60000,
 	};
 	while ((line = strsep(&text, "\n"))) {
 		if (text || *line || !p.line)

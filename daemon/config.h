@@ -3,6 +3,7 @@
 #define XPMEMD_CONFIG_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -13,6 +14,7 @@
 #define CONFIG_FILE "/etc/xpmem/xpmemd.conf"
 #define CONFIG_CONTROL "/run/xpmem/xpmemd.sock"
 #define CONFIG_ERROR_SIZE 512
+#define CONFIG_OPTIONS_SIZE 1024
 
 /**
  * struct config_address - where to listen or to connect to
@@ -31,6 +33,7 @@ struct config_address {
  * @fabric:  enum xpmem_fabric; 0 when not given
  * @window:  PCI address of the device that shows its memory
  * @line:    where its block starts
+ * @fence_options: what the fence command must know of it: lines KEY=VALUE
  */
 struct config_peer {
 	uint16_t partid;
@@ -38,6 +41,7 @@ struct config_peer {
 	uint32_t fabric;
 	char window[XPMEM_WINDOW_MAX + 1];
 	unsigned int line;
+	char fence_options[CONFIG_OPTIONS_SIZE];
 };
 
 /**
@@ -47,6 +51,9 @@ struct config_peer {
  * @control:       path of the socket for xpmemctl
  * @munge_socket:  path of munged's socket; empty for its default
  * @fence_command: program that fences a partition; empty for none
+ * @fence_options: what it must know of every partition: lines KEY=VALUE
+ * @fence_auto:    run it when a partition is lost, without being asked
+ * @fence_timeout_ms: that one run of it may take
  * @heartbeat_ms:  between heartbeats
  * @deadline_ms:   that a revoke may take
  * @auth_uid:      user that a peer's xpmemd runs as
@@ -59,6 +66,9 @@ struct config {
 	char control[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	char munge_socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	char fence_command[256];
+	char fence_options[CONFIG_OPTIONS_SIZE];
+	bool fence_auto;
+	uint32_t fence_timeout_ms;
 	uint32_t heartbeat_ms;
 	uint32_t deadline_ms;
 	uid_t auth_uid;

@@ -6,7 +6,9 @@
  *
  *	status				of this partition and each peer
  *	peers				what is configured
- *	fence ID
+ *	reload				the configuration
+ *	quarantine			what lost sessions left behind
+ *	fence ID [EPOCH]		answered when it is done, or failed
  *	wait-up MS [ID...]		answered when they are up, or after MS
  *	wait-lost MS ID			answered when its session is not up
  */
@@ -17,7 +19,7 @@
 
 #define CONTROL_REQUEST_MAX 4096
 
-int control_init(const struct config *config);
+int control_init(const struct config *config, int (*reload)(char *reason));
 void control_exit(void);
 void control_reload(const struct config *config);
 void control_peers_changed(void);

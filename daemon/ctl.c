@@ -29,13 +29,18 @@ static const char help[] =
 	"  names            those of them that have a name for others to look up\n"
 	"  peers            what is configured\n"
 	"  stats [NAME]     counters of the kernel, or one of them\n"
-	"  fence ID         let the pages of a lost partition go: runs the configured\n"
+	"  quarantine       pages that lost partitions may still reach, what is done\n"
+	"                   about it, and what to do\n"
+	"  fence ID [EPOCH] let the pages of a lost partition go: runs the configured\n"
 	"                   fence command, or else states that ID can reach nothing\n"
+	"                   (of all its lost sessions, or of the one with this epoch)\n"
+	"  reload           let xpmemd read its configuration again: peers are added,\n"
+	"                   changed and removed, the others are not disturbed\n"
 	"  wait-up [ID]...  wait until the sessions with these, or all, peers are up\n"
 	"  wait-lost ID     wait until the session with a peer is not up\n"
 	"\n"
 	"  --timeout S      of the waits, in seconds (default: none)\n"
-	"  --json           output for scripts: status, segments, names, peers, stats, fence\n"
+	"  --json           output for scripts: all but the waits\n"
 	"  --socket PATH    of xpmemd (default " CONFIG_CONTROL ")\n"
 	"  --help           this text\n"
 	"  --version        version\n"
@@ -151,7 +156,8 @@ static int run_fence(const struct options *options, char **argv)
 {
 	char request[CONTROL_REQUEST_MAX];
 
-	snprintf(request, sizeof(request), "fence %s", argv[1]);
+	snprintf(request, sizeof(request), "fence %s %s", argv[1],
+		 argv[2] ?: "");
 	return ask_daemon(options, request);
 }
 
@@ -302,7 +308,8 @@ static const struct {
 } commands[] = {
 	{ "status", 0, 0, run_simple },	  { "segments", 0, 0, run_segments },
 	{ "names", 0, 0, run_names },	  { "peers", 0, 0, run_simple },
-	{ "stats", 0, 1, run_stats },	  { "fence", 1, 1, run_fence },
+	{ "stats", 0, 1, run_stats },	  { "quarantine", 0, 0, run_simple },
+	{ "fence", 1, 2, run_fence },	  { "reload", 0, 0, run_simple },
 	{ "wait-up", 0, 2000, run_wait }, { "wait-lost", 1, 1, run_wait },
 };
 
@@ -360,9 +367,13 @@ int main(int argc, char **argv)
 			continue;
 		if (nargs < commands[i].min || nargs > commands[i].max)
 			return complain("%s takes %s; try --help", argv[optind],
-					commands[i].max == 0 ? "no argument" :
-					commands[i].min == 0 ? "at most one" :
-							       "one id") +
+					commands[i].max == 0 ?
+						"no argument" :
+					commands[i].min == 0 ?
+						"at most one" :
+					commands[i].max == 2 ?
+						"one id and perhaps an epoch" :
+						"one id") +
 			       1;
 		return commands[i].run(&options, argv + optind);
 	}

@@ -249,13 +249,16 @@ int kernel_session_add(const struct kernel_session_params *params, char *reason)
 	return transact(msg, &req);
 }
 
-static int partid_request(uint8_t cmd, uint16_t partid, struct request *req)
+/* @epoch is 0 where the request takes none. */
+static int partid_request(uint8_t cmd, uint16_t partid, uint64_t epoch,
+			  struct request *req)
 {
 	struct nl_msg *msg = new_request(cmd, 0, req->reason);
 
 	if (!msg)
 		return -ENOMEM;
-	if (nla_put_u16(msg, XPMEM_A_PARTID, partid)) {
+	if (nla_put_u16(msg, XPMEM_A_PARTID, partid) ||
+	    (epoch && nla_put_u64(msg, XPMEM_A_EPOCH, epoch))) {
 		nlmsg_free(msg);
 		reason_set(req->reason, "no memory for a netlink message");
 		return -ENOMEM;
@@ -264,9 +267,11 @@ static int partid_request(uint8_t cmd, uint16_t partid, struct request *req)
 }
 
 /**
- * kernel_session_del - close a session in order
+ * kernel_session_del - begin to close a session in order
  * @partid: the other side
  * @reason: filled in on failure
+ *
+ * The end is told as an event.
  *
  * Return: 0 or a negative errno; -ENOENT: there is none.
  */
@@ -274,7 +279,7 @@ int kernel_session_del(uint16_t partid, char *reason)
 {
 	struct request req = { .reason = reason };
 
-	return partid_request(XPMEM_CMD_SESSION_DEL, partid, &req);
+	return partid_request(XPMEM_CMD_SESSION_DEL, partid, 0, &req);
 }
 
 static uint64_t get_u64(struct nlattr *attr)
@@ -314,13 +319,8 @@ void kernel_session_parse(struct nlattr **attrs, struct kernel_session *session)
 		.partid = get_u16(attrs[XPMEM_A_PARTID]),
 		.state = get_u32(attrs[XPMEM_A_STATE]),
 		.epoch = get_u64(attrs[XPMEM_A_EPOCH]),
-		.granted = get_u64(attrs[XPMEM_A_GRANTED]),
-		.revoked = get_u64(attrs[XPMEM_A_REVOKED]),
-		.acked = get_u64(attrs[XPMEM_A_ACKED]),
 		.quarantine = get_u64(attrs[XPMEM_A_QUARANTINE]),
-		.wait_median_us = get_u64(attrs[XPMEM_A_WAIT_MEDIAN_US]),
-		.wait_max_us = get_u64(attrs[XPMEM_A_WAIT_MAX_US]),
-		.deadlines_missed = get_u64(attrs[XPMEM_A_DEADLINES_MISSED]),
+		.lost_ms = get_u64(attrs[XPMEM_A_LOST_MS]),
 	};
 	get_text(attrs[XPMEM_A_REASON], session->reason,
 		 sizeof(session->reason));
@@ -361,6 +361,53 @@ int kernel_session_each(void (*each)(const struct kernel_session *session,
 	struct nl_msg *msg;
 
 	msg = new_request(XPMEM_CMD_SESSION_GET, NLM_F_DUMP, reason);
+	return msg ? transact(msg, &req) : -ENOMEM;
+}
+
+struct peer_each {
+	void (*each)(const struct kernel_peer *peer, void *arg);
+	void *arg;
+};
+
+static void peer_reply(struct nlattr **attrs, void *arg)
+{
+	const struct peer_each *to = arg;
+	const struct kernel_peer peer = {
+		.partid = get_u16(attrs[XPMEM_A_PARTID]),
+		.sessions = get_u64(attrs[XPMEM_A_SESSIONS]),
+		.evictions = get_u64(attrs[XPMEM_A_EVICTIONS]),
+		.deadlines_missed = get_u64(attrs[XPMEM_A_DEADLINES_MISSED]),
+		.granted = get_u64(attrs[XPMEM_A_GRANTED]),
+		.revoked = get_u64(attrs[XPMEM_A_REVOKED]),
+		.acked = get_u64(attrs[XPMEM_A_ACKED]),
+		.wait_median_us = get_u64(attrs[XPMEM_A_WAIT_MEDIAN_US]),
+		.wait_p99_us = get_u64(attrs[XPMEM_A_WAIT_P99_US]),
+		.wait_max_us = get_u64(attrs[XPMEM_A_WAIT_MAX_US]),
+	};
+
+	to->each(&peer, to->arg);
+}
+
+/**
+ * kernel_peer_each - look at all partitions that ever had a session
+ * @each:   called for each, before this returns; must make no request
+ * @arg:    for @each
+ * @reason: filled in on failure
+ *
+ * Return: 0 or a negative errno.
+ */
+int kernel_peer_each(void (*each)(const struct kernel_peer *peer, void *arg),
+		     void *arg, char *reason)
+{
+	struct peer_each to = { .each = each, .arg = arg };
+	struct request req = {
+		.reply = peer_reply,
+		.arg = &to,
+		.reason = reason,
+	};
+	struct nl_msg *msg;
+
+	msg = new_request(XPMEM_CMD_PEER_GET, NLM_F_DUMP, reason);
 	return msg ? transact(msg, &req) : -ENOMEM;
 }
 
@@ -461,12 +508,15 @@ static void fence_reply(struct nlattr **attrs, void *arg)
 /**
  * kernel_fence - tell the module that a partition is fenced
  * @partid:   the partition
+ * @epoch:    of its session that was lost
  * @released: filled in: pages that left quarantine
  * @reason:   filled in on failure
  *
- * Return: 0 or a negative errno.
+ * Return: 0 or a negative errno; -ENOENT: nothing of that session is in
+ * quarantine; -EAGAIN: the session is still ending; -EBUSY: it is up.
  */
-int kernel_fence(uint16_t partid, uint64_t *released, char *reason)
+int kernel_fence(uint16_t partid, uint64_t epoch, uint64_t *released,
+		 char *reason)
 {
 	struct request req = {
 		.reply = fence_reply,
@@ -475,5 +525,5 @@ int kernel_fence(uint16_t partid, uint64_t *released, char *reason)
 	};
 
 	*released = 0;
-	return partid_request(XPMEM_CMD_FENCE, partid, &req);
+	return partid_request(XPMEM_CMD_FENCE, partid, epoch, &req);
 }

@@ -34,14 +34,25 @@ struct kernel_session {
 	uint16_t partid;
 	uint32_t state;
 	uint64_t epoch;
+	uint64_t quarantine;
+	uint64_t lost_ms;
+	char reason[XPMEM_REASON_MAX + 1];
+};
+
+/**
+ * struct kernel_peer - what a partition did in all its sessions; see peer-get
+ */
+struct kernel_peer {
+	uint16_t partid;
+	uint64_t sessions;
+	uint64_t evictions;
+	uint64_t deadlines_missed;
 	uint64_t granted;
 	uint64_t revoked;
 	uint64_t acked;
-	uint64_t quarantine;
 	uint64_t wait_median_us;
+	uint64_t wait_p99_us;
 	uint64_t wait_max_us;
-	uint64_t deadlines_missed;
-	char reason[XPMEM_REASON_MAX + 1];
 };
 
 /**
@@ -76,7 +87,8 @@ extern const char *const kernel_stat_names[XPMEM_A_STATS_MAX + 1];
 
 /*
  * All return 0 or a negative errno with the reason filled in (REASON_SIZE
- * bytes).  All block while the module works on the request.
+ * bytes).  All block while the module works on the request; it waits for no
+ * other partition meanwhile.
  */
 int kernel_init(char *reason);
 void kernel_exit(void);
@@ -86,11 +98,14 @@ int kernel_session_del(uint16_t partid, char *reason);
 int kernel_session_each(void (*each)(const struct kernel_session *session,
 				     void *arg),
 			void *arg, char *reason);
+int kernel_peer_each(void (*each)(const struct kernel_peer *peer, void *arg),
+		     void *arg, char *reason);
 int kernel_segment_each(void (*each)(const struct kernel_segment *segment,
 				     void *arg),
 			void *arg, char *reason);
 int kernel_stats_get(struct kernel_stats *stats, char *reason);
-int kernel_fence(uint16_t partid, uint64_t *released, char *reason);
+int kernel_fence(uint16_t partid, uint64_t epoch, uint64_t *released,
+		 char *reason);
 
 /* Between kernel.c and events.c. */
 struct nl_sock;

@@ -30,6 +30,7 @@
 #include "loop.h"
 #include "notify.h"
 #include "peer.h"
+#include "quarantine.h"
 
 static char config_path[PATH_MAX] = CONFIG_FILE;
 static struct config config;
@@ -154,20 +155,24 @@ exit_kernel:
 	return -1;
 }
 
-static void reload(void)
+/* Returns 0, or -1 with the reason set, and logged. */
+static int reload(char *reason)
 {
+	char error[CONFIG_ERROR_SIZE];
 	struct config next, old = config;
+	int ret = -1;
 
 	notify("RELOADING=1");
-	if (load_config(&next)) {
-		log_error("the configuration stays as it was");
+	if (config_load(&next, config_path, error)) {
+		reason_set(reason, "%s", error);
 		goto done;
 	}
 	if (next.partid != config.partid ||
 	    memcmp(&next.listen, &config.listen, sizeof(next.listen)) ||
 	    strcmp(next.control, config.control)) {
-		log_error(
-			"partid, listen and control change only with a restart; the configuration stays as it was");
+		reason_set(
+			reason,
+			"partid, listen and control change only with a restart");
 		config_free(&next);
 		goto done;
 	}
@@ -175,21 +180,27 @@ static void reload(void)
 	auth_init(config.munge_socket, config.auth_uid);
 	control_reload(&config);
 	peer_reload(&config);
+	quarantine_reload(&config);
 	config_free(&old);
 	log_info("configuration read again: %zu peers", config.npeers);
+	ret = 0;
 done:
+	if (ret)
+		log_error("%s; the configuration stays as it was", reason);
 	notify("READY=1");
+	return ret;
 }
 
 static void signal_ready(struct loop_source *source, uint32_t events)
 {
 	struct signalfd_siginfo info;
+	char reason[REASON_SIZE];
 
 	(void)events;
 	if (read(source->fd, &info, sizeof(info)) != sizeof(info))
 		return;
 	if (info.ssi_signo == SIGHUP)
-		reload();
+		reload(reason);
 	else
 		loop_stop();
 }
@@ -224,6 +235,12 @@ static void signals_exit(void)
 	close(signals.fd);
 }
 
+static void peers_changed(void)
+{
+	control_peers_changed();
+	quarantine_look();
+}
+
 /* All is well: whoever started us may go on.  @parent is -1 or a pipe. */
 static void started(int parent)
 {
@@ -255,17 +272,20 @@ static int serve(int parent)
 		goto exit_loop;
 	if (listen_init(&config.listen, &local))
 		goto exit_signals;
-	if (control_init(&config))
+	if (control_init(&config, reload))
 		goto exit_listen;
-	if (peer_init(&config, &local, control_peers_changed))
+	quarantine_init(&config);
+	if (peer_init(&config, &local, peers_changed))
 		goto exit_control;
+	quarantine_look();
 	started(parent);
 	ret = loop_run();
 	log_info("ending; the kernel keeps its sessions");
 	notify("STOPPING=1");
-	fence_exit();
 	peer_exit();
 exit_control:
+	fence_exit();
+	quarantine_exit();
 	control_exit();
 exit_listen:
 	listen_exit();

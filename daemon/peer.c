@@ -276,13 +276,16 @@ static void session_event(const struct kernel_session *session)
 	struct peer *peer = find(session->partid);
 	char reason[REASON_SIZE];
 
-	if (!peer)
-		return;
 	if (session->state == XPMEM_SESSION_STATE_UP) {
-		set_up(peer, session->epoch);
-	} else if (peer->state == PEER_UP && peer->epoch == session->epoch) {
+		if (peer)
+			set_up(peer, session->epoch);
+	} else if (peer && peer->state == PEER_UP &&
+		   peer->epoch == session->epoch) {
 		reason_set(reason, "session lost: %s", session->reason);
 		set_down(peer, reason);
+	} else {
+		/* An old one: its pages may be in quarantine since now. */
+		peers_changed();
 	}
 }
 
@@ -327,6 +330,7 @@ static void events_missed(void)
 {
 	if (learn_sessions())
 		loop_timer_set(&relearn, RELEARN_MS);
+	peers_changed();
 }
 
 static void relearn_fire(struct loop_timer *timer)
@@ -455,8 +459,8 @@ static void end_session(uint16_t partid)
  * @conf: takes the place of the one before, which is not used any more
  *
  * A peer that stays as it was is not disturbed.  The session of one that is
- * gone is closed, and of one that changed closed and made anew.  Blocks while
- * the module closes sessions.
+ * gone is closed, and of one that changed closed and made anew: the kernel
+ * takes the new one once the old one has ended.
  *
  * Return: 0, or -1 after logging that some peer could not be added.
  */
@@ -471,9 +475,10 @@ int peer_reload(const struct config *conf)
 		peer->kept = false;
 	for (i = 0; i < conf->npeers; i++) {
 		peer = find(conf->peers[i].partid);
-		if (peer)
-			peer->kept =
-				same_config(&peer->config, &conf->peers[i]);
+		if (!peer || !same_config(&peer->config, &conf->peers[i]))
+			continue;
+		peer->kept = true;
+		peer->config = conf->peers[i];
 	}
 	for (peer = peers; peer; peer = next) {
 		next = peer->next;

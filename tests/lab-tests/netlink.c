@@ -189,13 +189,65 @@ static void partid_only(int cmd, const char *name)
 	xt_ok(xt_nl_call(&nl, NULL) == ENOENT, "%s: ENOENT", what);
 }
 
+static void put_epoch(uint64_t epoch)
+{
+	xt_nl_put(&nl, XPMEM_A_EPOCH, &epoch, sizeof(epoch));
+}
+
+static void begin_fence(uint16_t partid)
+{
+	xt_nl_begin(&nl, XPMEM_CMD_FENCE, 0);
+	xt_nl_put(&nl, XPMEM_A_PARTID, &partid, sizeof(partid));
+}
+
+/* A fence names a partition and an epoch. */
+static void wrong_fences(void)
+{
+	uint16_t peer = xt_me % xt_nodes + 1;
+
+	begin_fence(good.partid);
+	refused(xt_nl_call(&nl, NULL), "fence: without an epoch");
+	xt_nl_begin(&nl, XPMEM_CMD_FENCE, 0);
+	put_epoch(1);
+	refused(xt_nl_call(&nl, NULL), "fence: without a partition");
+	begin_fence(good.partid);
+	put_epoch(0);
+	refused(xt_nl_call(&nl, NULL), "fence: epoch 0");
+	begin_fence(good.partid);
+	put_epoch(1);
+	put_epoch(1);
+	refused(xt_nl_call(&nl, NULL), "fence: epoch twice");
+	begin_fence(good.partid);
+	xt_nl_put(&nl, XPMEM_A_EPOCH, &good.epoch, 4);
+	refused(xt_nl_call(&nl, NULL), "fence: an epoch of 4 bytes");
+	begin_fence(0);
+	put_epoch(1);
+	refused(xt_nl_call(&nl, NULL), "fence: partition 0");
+	begin_fence(40000);
+	put_epoch(1);
+	refused(xt_nl_call(&nl, NULL), "fence: partition 40000");
+	begin_fence(good.partid);
+	put_epoch(1);
+	xt_nl_put(&nl, XPMEM_A_FD, &good.fd, sizeof(good.fd));
+	refused(xt_nl_call(&nl, NULL),
+		"fence: an attribute of another operation");
+	begin_fence(good.partid);
+	put_epoch(1);
+	xt_ok(xt_nl_call(&nl, NULL) == ENOENT,
+	      "fence: unknown partition: ENOENT");
+	begin_fence(peer);
+	put_epoch(1);
+	xt_ok(xt_nl_call(&nl, NULL) == ENOENT,
+	      "fence: another epoch than the session's: ENOENT");
+}
+
 static void wrong_requests(void)
 {
 	struct nlattr attr = { .nla_len = 200, .nla_type = XPMEM_A_PARTID };
 	uint32_t data = 1;
 
 	partid_only(XPMEM_CMD_SESSION_DEL, "session-del");
-	partid_only(XPMEM_CMD_FENCE, "fence");
+	wrong_fences();
 	for (int cmd = 0; cmd < 256; cmd += 15) {
 		if (cmd > 0 && cmd <= XPMEM_CMD_MAX)
 			continue;
@@ -209,6 +261,9 @@ static void wrong_requests(void)
 	xt_nl_begin(&nl, XPMEM_CMD_SESSION_GET, NLM_F_DUMP);
 	xt_nl_put(&nl, 200, &data, sizeof(data));
 	refused(xt_nl_call(&nl, NULL), "session-get: unknown attribute");
+	xt_nl_begin(&nl, XPMEM_CMD_PEER_GET, NLM_F_DUMP);
+	xt_nl_put(&nl, 200, &data, sizeof(data));
+	refused(xt_nl_call(&nl, NULL), "peer-get: unknown attribute");
 	xt_nl_begin(&nl, XPMEM_CMD_FENCE, 0);
 	memcpy(nl.buf + nl.len, &attr, sizeof(attr));
 	nl.len += sizeof(attr);
@@ -226,6 +281,7 @@ static void stranger(void *arg)
 	static const int dumps[] = {
 		XPMEM_CMD_SESSION_GET,
 		XPMEM_CMD_SEGMENT_GET,
+		XPMEM_CMD_PEER_GET,
 	};
 
 	(void)arg;

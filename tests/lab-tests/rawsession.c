@@ -452,6 +452,15 @@ static void lookups(void)
 	ends_with("bye", "closed by the other");
 }
 
+/* The errno of a fence of what one session held. */
+static int fence(uint64_t epoch)
+{
+	xt_nl_begin(&nl, XPMEM_CMD_FENCE, 0);
+	xt_nl_put(&nl, XPMEM_A_PARTID, &params.partid, sizeof(params.partid));
+	xt_nl_put(&nl, XPMEM_A_EPOCH, &epoch, sizeof(epoch));
+	return xt_nl_call(&nl, NULL);
+}
+
 /* An importer that is granted a page and never acknowledges. */
 static void never_acks(void)
 {
@@ -460,8 +469,8 @@ static void never_acks(void)
 	uint64_t fetch[5] = { 6, segid, 0, 0, 3ULL << 32 | 1 };
 	uint64_t get[12] = { 5, segid, 0, 3 };
 	uint64_t answer[16] = { 0 };
-	uint16_t partid = params.partid;
 	long long start;
+	int error, ends[2];
 
 	xt_case("never acks");
 	*(volatile char *)mem = 1;
@@ -483,10 +492,26 @@ static void never_acks(void)
 	      "munmap waited for the deadline, %lld ms", xt_ms() - start);
 	ends_with("an importer that does not acknowledge", "");
 	xt_ok(xt_stat("quarantine") == 1, "the page is in quarantine");
-	xt_nl_begin(&nl, XPMEM_CMD_FENCE, 0);
-	xt_nl_put(&nl, XPMEM_A_PARTID, &partid, sizeof(partid));
-	xt_ok(!xt_nl_call(&nl, NULL), "fence");
+	xt_tcp_pair(ends);
+	params.fd = ends[0];
+	error = xt_session_add(&nl, &params);
+	xt_ok(error == EINVAL, "a new session with the old epoch: %s",
+	      nl.message);
+	close(ends[0]);
+	close(ends[1]);
+	open_session();
+	xt_ok(fence(params.epoch - 2) == ENOENT,
+	      "fence of an older session: ENOENT");
+	xt_ok(fence(params.epoch) == EBUSY, "fence of the new one: EBUSY");
+	xt_ok(fence(params.epoch - 1) == EBUSY,
+	      "fence of the old one while the same boot is up: EBUSY (%s)",
+	      nl.message);
+	message(BYE, NULL, 0);
+	ends_with("bye", "closed by the other");
+	xt_ok(xt_stat("quarantine") == 1, "the page stays in quarantine");
+	xt_ok(!fence(params.epoch - 1), "fence");
 	xt_ok(xt_stat("quarantine") == 0, "then it is not");
+	xt_ok(fence(params.epoch - 1) == ENOENT, "fence it again: ENOENT");
 	xt_ok(!xpmem_remove(segid), "xpmem_remove");
 	params.heartbeat_ms = 1000;
 	params.deadline_ms = 30000;

@@ -73,13 +73,46 @@ int kernel_stats_get(struct kernel_stats *stats, char *reason)
 	return 0;
 }
 
-int kernel_fence(uint16_t partid, uint64_t *released, char *reason)
+int kernel_peer_each(void (*each)(const struct kernel_peer *peer, void *arg),
+		     void *arg, char *reason)
 {
-	(void)partid;
+	const struct kernel_peer peer = {
+		.partid = 2,
+		.evictions = 5,
+		.wait_p99_us = 99,
+	};
+
 	(void)reason;
-	fake_kernel.fenced++;
-	*released = 7;
+	each(&peer, arg);
 	return 0;
+}
+
+int kernel_fence(uint16_t partid, uint64_t epoch, uint64_t *released,
+		 char *reason)
+{
+	struct fake_kernel *k = &fake_kernel;
+	unsigned int i;
+
+	if (k->ending) {
+		k->ending--;
+		reason_set(reason, "still ending, says the test");
+		return -EAGAIN;
+	}
+	for (i = 0; i < k->n; i++) {
+		if (k->sessions[i].partid != partid ||
+		    k->sessions[i].epoch != epoch)
+			continue;
+		if (k->sessions[i].state != XPMEM_SESSION_STATE_LOST) {
+			reason_set(reason, "it is up, says the test");
+			return -EBUSY;
+		}
+		*released = 7;
+		k->fenced++;
+		k->sessions[i] = k->sessions[--k->n];
+		return 0;
+	}
+	reason_set(reason, "no such epoch, says the test");
+	return -ENOENT;
 }
 
 int kernel_events_init(const struct kernel_events_ops *ops, char *reason)
@@ -92,6 +125,24 @@ int kernel_events_init(const struct kernel_events_ops *ops, char *reason)
 void kernel_events_exit(void)
 {
 	fake_kernel.events = NULL;
+}
+
+/**
+ * fake_kernel_have - add a session, and tell nobody
+ * @partid: with whom
+ * @state:  up or lost
+ * @epoch:  of it
+ */
+void fake_kernel_have(uint16_t partid, uint32_t state, uint64_t epoch)
+{
+	assert(fake_kernel.n < FAKE_SESSIONS);
+	fake_kernel.sessions[fake_kernel.n++] = (struct kernel_session){
+		.partid = partid,
+		.state = state,
+		.epoch = epoch,
+		.quarantine = state == XPMEM_SESSION_STATE_LOST ? 7 : 0,
+		.lost_ms = 5000,
+	};
 }
 
 /**

@@ -13,7 +13,8 @@
  * @added:    calls of kernel_session_add() that succeeded
  * @refused:  and that did not
  * @deleted:  calls of kernel_session_del()
- * @fenced:   calls of kernel_fence()
+ * @fenced:   calls of kernel_fence() that released something
+ * @ending:   how often kernel_fence() says that the session is still ending
  * @refusal:  what kernel_session_add() returns if not 0
  * @deaf:     how often kernel_session_each() fails from now on
  * @last:     the session that was added last; its descriptor is a duplicate
@@ -26,6 +27,7 @@ struct fake_kernel {
 	unsigned int refused;
 	unsigned int deleted;
 	unsigned int fenced;
+	unsigned int ending;
 	int refusal;
 	unsigned int deaf;
 	struct kernel_session_params last;
@@ -34,6 +36,7 @@ struct fake_kernel {
 
 extern struct fake_kernel fake_kernel;
 
+void fake_kernel_have(uint16_t partid, uint32_t state, uint64_t epoch);
 void fake_kernel_lose(uint16_t partid);
 
 #endif

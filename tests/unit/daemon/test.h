@@ -15,6 +15,13 @@ int munged_start(void **state);
 int munged_stop(void **state);
 const char *munged_socket(void);
 
+/* fence_script.c: fence commands of our own. */
+int fence_script_setup(void **state);
+int fence_script_teardown(void **state);
+void fence_script_have(char *path, size_t size, const char *script);
+int fence_script_calls(void);
+const char *fence_script_input(void);
+
 #define assert_contains(text, part)                                         \
 	do {                                                                \
 		if (!strstr(text, part))                                    \

@@ -44,6 +44,9 @@ static void test_complete(void **state)
 					"heartbeat 100\n"
 					"deadline 2000\n"
 					"fence-command \"/bin/true\"\n"
+					"fence-options a=1 \"b=x y\"\n"
+					"fence-auto yes\n"
+					"fence-timeout 7\n"
 					"munge-socket /run/munge/x\n"
 					"auth-uid 0\n"
 					"\n" PEER(2) PEER(3)),
@@ -53,6 +56,9 @@ static void test_complete(void **state)
 	assert_string_equal(config.control, "/run/a b");
 	assert_string_equal(config.munge_socket, "/run/munge/x");
 	assert_string_equal(config.fence_command, "/bin/true");
+	assert_string_equal(config.fence_options, "a=1\nb=x y\n");
+	assert_true(config.fence_auto);
+	assert_int_equal(config.fence_timeout_ms, 7000);
 	assert_int_equal(config.heartbeat_ms, 100);
 	assert_int_equal(config.deadline_ms, 2000);
 	assert_int_equal(config.npeers, 2);
@@ -76,6 +82,9 @@ static void test_defaults(void **state)
 	assert_int_equal(config.deadline_ms, 10000);
 	assert_int_equal(config.auth_uid, 0);
 	assert_string_equal(config.fence_command, "");
+	assert_string_equal(config.fence_options, "");
+	assert_false(config.fence_auto);
+	assert_int_equal(config.fence_timeout_ms, 60000);
 	config_free(&config);
 }
 
@@ -98,11 +107,23 @@ static const struct {
 	{ "control run\n", "file:1: control is \"run\"; give a path" },
 	{ "control \"/a\n", "file:1: a quoted word has no end; add" },
 	{ "fence-command /no/such\n", "cannot be run (No such file" },
+	{ "fence-options\n", "has 0 values; write \"fence-options KEY=" },
+	{ "fence-options a\n", "file:1: fence-options has \"a\"; write KEY" },
+	{ "fence-options =a\n", "fence-options has \"=a\"; write KEY" },
+	{ "fence-options x=1 Action=on\n", "has an action; remove it" },
+	{ "fence-options option=on\n", "has an action; remove it" },
+	{ "fence-auto 1\n", "fence-auto is \"1\"; give yes or no" },
+	{ "fence-auto yes no\n", "fence-auto has 2 values" },
+	{ "fence-timeout 0\n", "fence-timeout is \"0\"; give a number" },
+	{ HEAD "fence-auto yes\n", "nothing to run; add \"fence-command" },
+	{ "peer 2 {\nfence-auto yes\n", "is not known in a peer" },
+	{ "peer 2 {\nfence-options x\n", "file:2: fence-options has \"x\"" },
 	{ "heartbeat 9\n", "file:1: heartbeat is \"9\"" },
 	{ HEAD "deadline 600\n", "under two heartbeats of 500 ms; raise" },
 	{ "colour red\n", "file:1: \"colour\" is not known here; see" },
 	{ "address 1.2.3.4 1\n", "file:1: \"address\" is not known here" },
-	{ "a b c d e f g h i\n", "file:1: too many words" },
+	{ "a b c d e f g h i j k l m n o p q r s t u v w x y z 1 2 3 4 5 6 7\n",
+	  "file:1: too many words" },
 	{ "}\n", "file:1: \"}\" ends nothing; remove" },
 	{ "peer 2\n", "file:1: peer has 1 values; write \"peer ID {\"" },
 	{ "peer 2 (\n", "file:1: \"(\" follows the peer's id; start" },

@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What lost partitions left behind: fencing them without being asked, where the
+ * configuration says so, again and again until it succeeds; and what there is to
+ * say of it.  The step before is peer.c, which hears of losses, the step after
+ * fence.c.
+ * Invariant: a partition that is up is not fenced, and one attempt follows the
+ * other, at growing intervals.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fence.h"
+#include "kernel.h"
+#include "log.h"
+#include "loop.h"
+#include "quarantine.h"
+
+/* Until the kernel is asked again, when that failed. */
+#define LOOK_AGAIN_MS 1000
+
+/**
+ * struct culprit - a partition of which something was lost
+ * @next:       any order
+ * @partid:     the partition
+ * @lost:       it has lost sessions, the kernel says
+ * @up:         it has one that is up
+ * @retry:      begins the next attempt
+ * @backoff_ms: before the attempt after that
+ * @attempts:   that failed
+ * @failure:    why the last one did
+ */
+struct culprit {
+	struct culprit *next;
+	uint16_t partid;
+	bool lost;
+	bool up;
+	struct loop_timer retry;
+	uint32_t backoff_ms;
+	unsigned int attempts;
+	char failure[REASON_SIZE];
+};
+
+static const struct config *config;
+static struct culprit *culprits;
+static struct loop_timer again;
+
+static struct culprit *find(uint16_t partid)
+{
+	struct culprit *culprit = culprits;
+
+	while (culprit && culprit->partid != partid)
+		culprit = culprit->next;
+	return culprit;
+}
+
+static bool is_peer(uint16_t partid)
+{
+	size_t i;
+
+	for (i = 0; i < config->npeers; i++) {
+		if (config->peers[i].partid == partid)
+			return true;
+	}
+	return false;
+}
+
+static bool is_automatic(uint16_t partid)
+{
+	return config->fence_auto && *config->fence_command && is_peer(partid);
+}
+
+/**
+ * quarantine_failed - a fence failed
+ * @partid: the partition
+ * @reason: why
+ */
+void quarantine_failed(uint16_t partid, const char *reason)
+{
+	struct culprit *culprit = find(partid);
+
+	if (!culprit)
+		return;
+	culprit->attempts++;
+	reason_set(culprit->failure, "%s", reason);
+}
+
+static void retry_later(struct culprit *culprit)
+{
+	loop_timer_set(&culprit->retry, culprit->backoff_ms);
+	log_warning("partition %u: fencing it again in %u s", culprit->partid,
+		    culprit->backoff_ms / 1000);
+	culprit->backoff_ms *= 2;
+	if (culprit->backoff_ms > QUARANTINE_RETRY_MAX_MS)
+		culprit->backoff_ms = QUARANTINE_RETRY_MAX_MS;
+}
+
+static void auto_done(void *owner, uint16_t partid, uint64_t released,
+		      const char *reason)
+{
+	struct culprit *culprit = find(partid);
+
+	(void)owner;
+	(void)released;
+	if (reason && culprit) {
+		quarantine_failed(partid, reason);
+		retry_later(culprit);
+	}
+	/* Another session may have been lost meanwhile. */
+	quarantine_look();
+}
+
+static void begin(struct culprit *culprit)
+{
+	char reason[REASON_SIZE];
+
+	if (!fence_start(config, culprit->partid, 0, auto_done, NULL, reason))
+		return;
+	quarantine_failed(culprit->partid, reason);
+	retry_later(culprit);
+}
+
+static void retry_fire(struct loop_timer *timer)
+{
+	(void)timer;
+	quarantine_look();
+}
+
+static struct culprit *culprit_create(uint16_t partid)
+{
+	struct culprit *culprit = calloc(1, sizeof(*culprit));
+
+	if (!culprit) {
+		log_error("no memory to fence partition %u", partid);
+		return NULL;
+	}
+	culprit->partid = partid;
+	culprit->backoff_ms = QUARANTINE_RETRY_MIN_MS;
+	culprit->retry.fire = retry_fire;
+	culprit->next = culprits;
+	culprits = culprit;
+	return culprit;
+}
+
+static void note_lost(const struct kernel_session *session, void *arg)
+{
+	struct culprit *culprit;
+
+	(void)arg;
+	if (session->state != XPMEM_SESSION_STATE_LOST)
+		return;
+	culprit = find(session->partid) ?: culprit_create(session->partid);
+	if (culprit)
+		culprit->lost = true;
+}
+
+static void note_up(const struct kernel_session *session, void *arg)
+{
+	struct culprit *culprit = find(session->partid);
+
+	(void)arg;
+	if (culprit)
+		culprit->up |= session->state == XPMEM_SESSION_STATE_UP;
+}
+
+/* Makes the list what the kernel says.  Returns 0 or -1. */
+static int learn(char *reason)
+{
+	struct culprit **at = &culprits, *culprit;
+
+	for (culprit = culprits; culprit; culprit = culprit->next)
+		culprit->lost = culprit->up = false;
+	/* Twice: a session that is up may be told before one that was lost. */
+	if (kernel_session_each(note_lost, NULL, reason) ||
+	    kernel_session_each(note_up, NULL, reason))
+		return -1;
+	while ((culprit = *at)) {
+		if (culprit->lost || fence_running(culprit->partid)) {
+			at = &culprit->next;
+			continue;
+		}
+		*at = culprit->next;
+		loop_timer_cancel(&culprit->retry);
+		free(culprit);
+	}
+	return 0;
+}
+
+/**
+ * quarantine_look - sessions changed: is there anything to fence?
+ */
+void quarantine_look(void)
+{
+	struct culprit *culprit, *next;
+	char reason[REASON_SIZE];
+
+	if (learn(reason)) {
+		log_error("cannot list the kernel's sessions: %s", reason);
+		loop_timer_set(&again, LOOK_AGAIN_MS);
+		return;
+	}
+	for (culprit = culprits; culprit; culprit = next) {
+		next = culprit->next;
+		if (culprit->lost && !culprit->up &&
+		    is_automatic(culprit->partid) && !culprit->retry.armed &&
+		    !fence_running(culprit->partid))
+			begin(culprit);
+	}
+}
+
+static void fill_advice(const struct culprit *culprit,
+			struct quarantine_line *line, char *advice)
+{
+	unsigned int id = line->partid;
+
+	if (fence_running(line->partid)) {
+		line->fence = "running";
+		reason_set(advice, "wait");
+	} else if (culprit->up) {
+		line->fence = "up-again";
+		reason_set(
+			advice,
+			"it is alive: shut it down, or reset it, then: xpmemctl fence %u",
+			id);
+	} else if (!*config->fence_command) {
+		line->fence = "by-hand";
+		reason_set(
+			advice,
+			"make sure that it is off or was reset, then: xpmemctl fence %u",
+			id);
+	} else if (!is_automatic(line->partid)) {
+		line->fence = "by-hand";
+		reason_set(advice, "xpmemctl fence %u turns it off", id);
+	} else if (culprit->retry.armed) {
+		uint64_t now = loop_now(), due = culprit->retry.due;
+
+		line->fence = "retry";
+		reason_set(
+			advice,
+			"look at the fence device; tried again in %llu s, or now: xpmemctl fence %u",
+			(unsigned long long)(due > now ? (due - now) / 1000 :
+							 0),
+			id);
+	} else {
+		line->fence = "due";
+		reason_set(advice, "wait");
+	}
+}
+
+struct line_each {
+	void (*each)(const struct quarantine_line *line, void *arg);
+	void *arg;
+};
+
+static void tell_line(const struct kernel_session *session, void *arg)
+{
+	const struct culprit *culprit = find(session->partid);
+	const struct line_each *to = arg;
+	char advice[REASON_SIZE];
+	struct quarantine_line line = {
+		.partid = session->partid,
+		.epoch = session->epoch,
+		.pages = session->quarantine,
+		.lost_ms = session->lost_ms,
+		.advice = advice,
+	};
+
+	if (session->state != XPMEM_SESSION_STATE_LOST || !culprit)
+		return;
+	line.attempts = culprit->attempts;
+	line.failure = culprit->failure;
+	fill_advice(culprit, &line, advice);
+	to->each(&line, to->arg);
+}
+
+/**
+ * quarantine_each - what every lost session left behind
+ * @each:   called for each, before this returns; must make no request
+ * @arg:    for @each
+ * @reason: REASON_SIZE bytes, filled in on failure
+ *
+ * Return: 0 or -1.
+ */
+int quarantine_each(void (*each)(const struct quarantine_line *line, void *arg),
+		    void *arg, char *reason)
+{
+	struct line_each to = { .each = each, .arg = arg };
+
+	if (learn(reason) || kernel_session_each(tell_line, &to, reason))
+		return -1;
+	return 0;
+}
+
+/**
+ * quarantine_init - be ready to fence
+ * @conf: must outlive quarantine_exit() or be replaced by quarantine_reload()
+ */
+void quarantine_init(const struct config *conf)
+{
+	config = conf;
+	again.fire = retry_fire;
+}
+
+/**
+ * quarantine_exit - forget all; the kernel does not
+ */
+void quarantine_exit(void)
+{
+	struct culprit *culprit;
+
+	loop_timer_cancel(&again);
+	while ((culprit = culprits)) {
+		culprits = culprit->next;
+		loop_timer_cancel(&culprit->retry);
+		free(culprit);
+	}
+}
+
+/**
+ * quarantine_reload - use another configuration from now on
+ * @conf: takes the place of the one before
+ *
+ * What failed is tried again at once: the fence command may be another one.
+ */
+void quarantine_reload(const struct config *conf)
+{
+	struct culprit *culprit;
+
+	config = conf;
+	for (culprit = culprits; culprit; culprit = culprit->next) {
+		loop_timer_cancel(&culprit->retry);
+		culprit->backoff_ms = QUARANTINE_RETRY_MIN_MS;
+	}
+	quarantine_look();
+}
