@@ -121,8 +121,12 @@ static int read_answer(FILE *stream, struct table *table)
 	return ret;
 }
 
-/* Sends @request and prints the answer.  Returns the exit status. */
-static int ask_daemon(const struct options *options, const char *request)
+/*
+ * Sends @request and prints the answer, where it has @records also when there is
+ * none.  Returns the exit status.
+ */
+static int ask_daemon(const struct options *options, const char *request,
+		      bool records)
 {
 	struct table table;
 	FILE *stream;
@@ -140,8 +144,8 @@ static int ask_daemon(const struct options *options, const char *request)
 	fprintf(stream, "%s\n", request);
 	fflush(stream);
 	ret = read_answer(stream, &table);
-	if (!ret && (table.first || options->json))
-		table_print(&table, options->json && table.first);
+	if (!ret && (records || table.first))
+		table_print(&table, options->json);
 	table_free(&table);
 	fclose(stream);
 	return ret;
@@ -149,7 +153,7 @@ static int ask_daemon(const struct options *options, const char *request)
 
 static int run_simple(const struct options *options, char **argv)
 {
-	return ask_daemon(options, argv[0]);
+	return ask_daemon(options, argv[0], strcmp(argv[0], "reload"));
 }
 
 static int run_fence(const struct options *options, char **argv)
@@ -158,7 +162,7 @@ static int run_fence(const struct options *options, char **argv)
 
 	snprintf(request, sizeof(request), "fence %s %s", argv[1],
 		 argv[2] ?: "");
-	return ask_daemon(options, request);
+	return ask_daemon(options, request, true);
 }
 
 static int run_wait(const struct options *options, char **argv)
@@ -186,7 +190,7 @@ static int run_wait(const struct options *options, char **argv)
 			return complain("too many ids") + 1;
 		length += (size_t)sprintf(request + length, " %s", *argv);
 	}
-	return ask_daemon(options, request);
+	return ask_daemon(options, request, false);
 }
 
 static void add_segment(const struct kernel_segment *segment, void *arg)

@@ -143,38 +143,57 @@ static struct culprit *culprit_create(uint16_t partid)
 	return culprit;
 }
 
-static void note_lost(const struct kernel_session *session, void *arg)
-{
-	struct culprit *culprit;
+/* Sessions as the kernel tells them, in no order. */
+struct seen {
+	unsigned int n;
+	struct {
+		uint16_t partid;
+		bool lost;
+	} session[FENCE_EPOCHS_MAX];
+};
 
-	(void)arg;
-	if (session->state != XPMEM_SESSION_STATE_LOST)
+static void see(const struct kernel_session *session, void *arg)
+{
+	struct seen *seen = arg;
+
+	if (seen->n == FENCE_EPOCHS_MAX)
 		return;
-	culprit = find(session->partid) ?: culprit_create(session->partid);
-	if (culprit)
-		culprit->lost = true;
+	seen->session[seen->n].partid = session->partid;
+	seen->session[seen->n++].lost = session->state ==
+					XPMEM_SESSION_STATE_LOST;
 }
 
-static void note_up(const struct kernel_session *session, void *arg)
+static void note_seen(const struct seen *seen)
 {
-	struct culprit *culprit = find(session->partid);
+	struct culprit *culprit;
+	unsigned int i;
 
-	(void)arg;
-	if (culprit)
-		culprit->up |= session->state == XPMEM_SESSION_STATE_UP;
+	for (culprit = culprits; culprit; culprit = culprit->next)
+		culprit->lost = culprit->up = false;
+	for (i = 0; i < seen->n; i++) {
+		if (!seen->session[i].lost)
+			continue;
+		culprit = find(seen->session[i].partid) ?:
+				  culprit_create(seen->session[i].partid);
+		if (culprit)
+			culprit->lost = true;
+	}
+	for (i = 0; i < seen->n; i++) {
+		culprit = find(seen->session[i].partid);
+		if (culprit && !seen->session[i].lost)
+			culprit->up = true;
+	}
 }
 
 /* Makes the list what the kernel says.  Returns 0 or -1. */
 static int learn(char *reason)
 {
 	struct culprit **at = &culprits, *culprit;
+	struct seen seen = {};
 
-	for (culprit = culprits; culprit; culprit = culprit->next)
-		culprit->lost = culprit->up = false;
-	/* Twice: a session that is up may be told before one that was lost. */
-	if (kernel_session_each(note_lost, NULL, reason) ||
-	    kernel_session_each(note_up, NULL, reason))
+	if (kernel_session_each(see, &seen, reason))
 		return -1;
+	note_seen(&seen);
 	while ((culprit = *at)) {
 		if (culprit->lost || fence_running(culprit->partid)) {
 			at = &culprit->next;
@@ -221,7 +240,10 @@ static void fill_advice(const struct culprit *culprit,
 		line->fence = "up-again";
 		reason_set(
 			advice,
-			"it is alive: shut it down, or reset it, then: xpmemctl fence %u",
+			"it is alive: shut it down%s, then: xpmemctl fence %u",
+			*config->fence_command ?
+				"" :
+				", or be sure that it was restarted since",
 			id);
 	} else if (!*config->fence_command) {
 		line->fence = "by-hand";

@@ -323,6 +323,11 @@ static void test_reload(void **state)
 	assert_int_equal(fake_kernel.deleted, 0);
 	assert_int_equal(peer_find(2)->state, PEER_UP);
 	assert_int_equal(peer_find(3)->state, PEER_DOWN);
+	/* What only a fence must know is no reason to disturb anybody. */
+	strcpy(peers[0].fence_options, "ip=192.0.2.9\n");
+	assert_int_equal(peer_reload(&next), 0);
+	assert_int_equal(fake_kernel.deleted, 0);
+	assert_int_equal(peer_find(2)->state, PEER_UP);
 	/* Changed: closed, and made anew. */
 	strcpy(peers[0].window, "0000:00:06.0");
 	next.npeers = 1;
