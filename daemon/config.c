@@ -165,8 +165,7 @@ static int set_fence_options(struct parser *p)
 {
 	char *options = p->peer ? p->peer->fence_options :
 				  p->config->fence_options;
-	size_t length = 0;
-	unsigned int i;
+	size_t length = 0, i;
 
 	for (i = 1; i < p->nwords; i++) {
 		const char *word = p->word[i], *equals = strchr(word, '=');
@@ -495,9 +494,8 @@ static int check_config(struct parser *p)
 			"deadline %u ms is under two heartbeats of %u ms; raise it",
 			config->deadline_ms, config->heartbeat_ms);
 	if (config->fence_auto && !*config->fence_command)
-		return fail(
-			p, p->line,
-			"fence-auto has nothing to run; add \"fence-command PATH\"");
+		return fail(p, p->line,
+			    "fence-auto without a fence-command; add it");
 	for (i = 0; i < config->npeers; i++) {
 		if (config->peers[i].partid == config->partid)
 			return fail(

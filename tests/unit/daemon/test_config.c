@@ -115,7 +115,7 @@ static const struct {
 	{ "fence-auto 1\n", "fence-auto is \"1\"; give yes or no" },
 	{ "fence-auto yes no\n", "fence-auto has 2 values" },
 	{ "fence-timeout 0\n", "fence-timeout is \"0\"; give a number" },
-	{ HEAD "fence-auto yes\n", "nothing to run; add \"fence-command" },
+	{ HEAD "fence-auto yes\n", "without a fence-command; add it" },
 	{ "peer 2 {\nfence-auto yes\n", "is not known in a peer" },
 	{ "peer 2 {\nfence-options x\n", "file:2: fence-options has \"x\"" },
 	{ "heartbeat 9\n", "file:1: heartbeat is \"9\"" },
