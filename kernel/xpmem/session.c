@@ -429,7 +429,7 @@ static int check_old(const struct xpmem_session_params *params,
 		flush_work(&old->down_work);
 	}
 	xpmem_session_put(old);
-	return same ? -EEXIST : 0;
+	return same ? -EEXIST : check_others(params, extack);
 }
 
 /**
