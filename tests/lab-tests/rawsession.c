@@ -88,6 +88,8 @@ static void message(int type, const void *payload, uint32_t length)
 	put(payload, length);
 }
 
+static uint64_t last_seq; /* of the last message received */
+
 /* The next message that is no ping, into @payload; its type, or 0 at the end. */
 static int receive(void *payload, size_t size)
 {
@@ -102,6 +104,7 @@ static int receive(void *payload, size_t size)
 		    recv(our_end, payload, h.length, MSG_WAITALL) != h.length)
 			return 0;
 	} while (h.type == PING);
+	last_seq = h.seq;
 	return h.type;
 }
 
@@ -517,6 +520,56 @@ static void never_acks(void)
 	params.deadline_ms = 30000;
 }
 
+/* The errno of a request that names only our partition. */
+static int session_del(void)
+{
+	xt_nl_begin(&nl, XPMEM_CMD_SESSION_DEL, 0);
+	xt_nl_put(&nl, XPMEM_A_PARTID, &params.partid, sizeof(params.partid));
+	return xt_nl_call(&nl, NULL);
+}
+
+/*
+ * A session that is closed here: whoever asks for that waits for nobody, and
+ * what the importer holds is taken back first. Were session-del to wait for the
+ * importer, whom we play, the session would be lost.
+ */
+static void closed_here(void)
+{
+	char *mem = xt_map(xt_page);
+	xpmem_segid_t segid = xt_export(mem, xt_page, 0600);
+	uint64_t fetch[5] = { 6, segid, 0, 0, 3ULL << 32 | 1 };
+	uint64_t get[12] = { 5, segid, 0, 3 };
+	uint64_t answer[16], ack[9] = { 0 };
+	int error, ends[2];
+
+	xt_case("closed here");
+	*(volatile char *)mem = 1;
+	open_session();
+	message(GET, get, sizeof(get));
+	xt_need(receive(answer, sizeof(answer)) == GET_REPLY, "a get");
+	message(FETCH, fetch, sizeof(fetch));
+	xt_need(receive(answer, sizeof(answer)) == GRANT, "a grant");
+	xt_ok(!session_del(), "session-del");
+	xt_ok(session_del() == ENOENT, "once more: ENOENT (%s)", nl.message);
+	xt_tcp_pair(ends);
+	params.fd = ends[0];
+	params.epoch++;
+	error = xt_session_add(&nl, &params);
+	params.epoch--;
+	xt_ok(error == EBUSY, "a new session has to wait: EBUSY (%s)",
+	      nl.message);
+	close(ends[0]);
+	close(ends[1]);
+	xt_ok(receive(answer, sizeof(answer)) == REVOKE,
+	      "what was granted is revoked");
+	ack[0] = last_seq;
+	message(ACK, ack, sizeof(ack));
+	xt_ok(receive(answer, sizeof(answer)) == BYE, "then it says bye");
+	ends_with("session-del", "closed here");
+	xt_ok(xt_stat("quarantine") == 0, "nothing is in quarantine");
+	xt_ok(!xpmem_remove(segid), "xpmem_remove");
+}
+
 /* Noise, the same each time. */
 static void noise(void)
 {
@@ -562,6 +615,7 @@ int main(void)
 	not_permitted();
 	lookups();
 	never_acks();
+	closed_here();
 	noise();
 	xt_nothing_left("at the end");
 	return xt_finish();
