@@ -238,7 +238,7 @@ static void signals_exit(void)
 static void peers_changed(void)
 {
 	control_peers_changed();
-	quarantine_look();
+	quarantine_news();
 }
 
 /* All is well: whoever started us may go on.  @parent is -1 or a pipe. */

@@ -17,7 +17,7 @@
 #include "loop.h"
 #include "quarantine.h"
 
-/* Until the kernel is asked again, when that failed. */
+/* Until the kernel is asked again: when that failed, and not at once. */
 #define LOOK_AGAIN_MS 1000
 
 /**
@@ -226,6 +226,17 @@ void quarantine_look(void)
 		    !fence_running(culprit->partid))
 			begin(culprit);
 	}
+}
+
+/**
+ * quarantine_news - sessions changed: look when the caller is done
+ *
+ * The news may come in the middle of an answer of the kernel, and looking asks
+ * it again.
+ */
+void quarantine_news(void)
+{
+	loop_timer_set(&again, 0);
 }
 
 static void fill_advice(const struct culprit *culprit,

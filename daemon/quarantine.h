@@ -36,6 +36,7 @@ void quarantine_init(const struct config *config);
 void quarantine_exit(void);
 void quarantine_reload(const struct config *config);
 void quarantine_look(void);
+void quarantine_news(void);
 void quarantine_failed(uint16_t partid, const char *reason);
 int quarantine_each(void (*each)(const struct quarantine_line *line, void *arg),
 		    void *arg, char *reason);
