@@ -488,10 +488,10 @@ static int check_config(struct parser *p)
 	if (!config->listen.length)
 		return fail(p, p->line,
 			    "no listen; add \"listen ADDRESS PORT\"");
-	if (config->deadline_ms < 2 * config->heartbeat_ms)
+	if (config->deadline_ms < 3 * config->heartbeat_ms)
 		return fail(
 			p, p->line,
-			"deadline %u ms is under two heartbeats of %u ms; raise it",
+			"deadline %u ms is under three heartbeats of %u ms; raise it, or lower heartbeat",
 			config->deadline_ms, config->heartbeat_ms);
 	if (config->fence_auto && !*config->fence_command)
 		return fail(p, p->line,

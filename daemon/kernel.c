@@ -37,6 +37,7 @@ const char *const kernel_stat_names[XPMEM_A_STATS_MAX + 1] = {
 	[XPMEM_A_STATS_FETCHES] = "fetches",
 	[XPMEM_A_STATS_GETS] = "gets",
 	[XPMEM_A_STATS_ATTACHES] = "attaches",
+	[XPMEM_A_STATS_LEASES_ENDED] = "leases-ended",
 	[XPMEM_A_STATS_REFUSED_GETS] = "refused-gets",
 	[XPMEM_A_STATS_NAMES] = "names",
 	[XPMEM_A_STATS_LOOKUPS] = "lookups",

@@ -120,6 +120,8 @@ static int attachment_mmap(struct file *file, struct vm_area_struct *vma)
 	/* Pairs with permit_destroy(): that sees this VMA, or this sees @dead. */
 	if (READ_ONCE(permit->dead))
 		return -ENOENT;
+	if (permit->import && xpmem_import_stale(permit->import))
+		return -ESTALE;
 	if (!(vma->vm_flags & VM_SHARED) ||
 	    vma->vm_pgoff + vma_pages(vma) > xpmem_permit_pages(permit))
 		return -EINVAL;
@@ -166,7 +168,8 @@ const struct file_operations xpmem_attach_fops = {
  *
  * Context: process; takes the mmap_lock.
  * Return: 0; -EINVAL if the range is not inside the segment, or @vaddr not free;
- * -ENOENT if the permit is released; -ENOMEM.
+ * -ENOENT if the permit is released; -ESTALE if the session is over that it was
+ * got through; -ENOMEM.
  */
 int xpmem_attachment_create(struct xpmem_permit *permit, u64 offset,
 			    size_t size, unsigned long vaddr, unsigned long *at)

@@ -218,10 +218,11 @@ void xpmem_import_idle(struct xpmem_import *imp)
 }
 
 /**
- * xpmem_import_lose_all - the session ended: nothing of that home is reachable
- * @session: the session, its receiver stopped
+ * xpmem_import_lose_all - nothing of that home is reachable any more
+ * @session: the session; it has ended, or its lease has: it takes no new images
  *
- * Context: process; may sleep.
+ * Context: process; may sleep, takes the locks of a revoke and waits for no
+ * memory.
  */
 void xpmem_import_lose_all(struct xpmem_session *session)
 {
@@ -239,12 +240,32 @@ void xpmem_import_lose_all(struct xpmem_session *session)
 		if (!imp)
 			return;
 		down_write(&imp->lock);
-		imp->lost = true;
+		WRITE_ONCE(imp->lost, true);
 		import_drop_locked(imp, -EHOSTUNREACH);
 		up_write(&imp->lock);
 		xpmem_zap(imp->inode->i_mapping, 0, 0);
 		xpmem_import_put(imp);
 	}
+}
+
+/* What a lost home means to whoever touches its memory: told now and then. */
+static void tell_lost(const struct xpmem_import *imp, unsigned long addr)
+{
+	pr_warn_ratelimited("xpmem: %s[%d]: SIGBUS at %#lx: its home, partition %u, is lost: %s\n",
+			    current->comm, task_pid_nr(current), addr,
+			    imp->session->partid,
+			    READ_ONCE(imp->session->reason) ?: "");
+}
+
+/**
+ * xpmem_import_stale - is the session over that an image belongs to?
+ * @imp: the image, held by the caller
+ *
+ * Its permits are of no use any more: a new get makes a new image.
+ */
+bool xpmem_import_stale(const struct xpmem_import *imp)
+{
+	return READ_ONCE(imp->lost) || READ_ONCE(imp->session->failing);
 }
 
 /* A page's phase follows from what is remembered of it. */
@@ -318,8 +339,10 @@ static int fault_held(struct vm_fault *vmf, struct xpmem_attachment *att,
 	if (err)
 		return err;
 	down_read(&imp->lock);
-	if (imp->lost || att->permit->dead)
+	if (imp->lost)
 		err = -EHOSTUNREACH;
+	else if (att->permit->dead)
+		err = -ENOENT;
 	else if (frames_found(imp, span, write))
 		xpmem_span_map(span, vmf);
 	else
@@ -334,14 +357,17 @@ static vm_fault_t fault_fetch(struct vm_fault *vmf, struct xpmem_import *imp,
 {
 	unsigned long addr = vmf->address;
 	vm_fault_t ret = xpmem_fault_unlock(vmf, att);
+	int err;
 
 	/* The attachment holds the permit, and that the image. */
 	if (ret)
 		return ret;
-	return xpmem_fault_retry(att, addr,
-				 xpmem_fetch_wait(imp, span->index, span->count,
-						  span->index + span->target,
-						  write, MAX_SCHEDULE_TIMEOUT));
+	err = xpmem_fetch_wait(imp, span->index, span->count,
+			       span->index + span->target, write,
+			       MAX_SCHEDULE_TIMEOUT);
+	if (err == -EHOSTUNREACH)
+		tell_lost(imp, addr);
+	return xpmem_fault_retry(att, addr, err);
 }
 
 /**
@@ -370,6 +396,8 @@ vm_fault_t xpmem_fault_remote(struct vm_fault *vmf,
 	kfree(span.pages);
 	if (!err)
 		return VM_FAULT_NOPAGE;
+	if (err == -EHOSTUNREACH)
+		tell_lost(imp, vmf->address);
 	if (err != -EAGAIN)
 		return xpmem_fault_error(err);
 	return fault_fetch(vmf, imp, att, &span, write);

@@ -282,6 +282,7 @@ static const struct {
 	STAT(REFUSED_GETS, refused_gets),
 	STAT(NAMES, names),
 	STAT(LOOKUPS, lookups),
+	STAT(LEASES_ENDED, leases_ended),
 	STAT(WAIT_MEDIAN_US, wait_median_us),
 	STAT(WAIT_MAX_US, wait_max_us),
 };

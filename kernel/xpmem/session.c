@@ -54,13 +54,7 @@ void xpmem_session_put(struct xpmem_session *session)
 	kref_put(&session->ref, session_free);
 }
 
-/**
- * xpmem_session_get_up - the session to a partition
- * @partid: the partition
- *
- * Return: the session with a reference, or NULL if none is up.
- */
-struct xpmem_session *xpmem_session_get_up(u16 partid)
+static struct xpmem_session *session_get(u16 partid, bool lapsed)
 {
 	struct xpmem_session *session, *found = NULL;
 	unsigned int slot;
@@ -69,13 +63,40 @@ struct xpmem_session *xpmem_session_get_up(u16 partid)
 	for (slot = 0; slot < XPMEM_SLOTS && !found; slot++) {
 		session = xpmem_home.sessions[slot];
 		if (session && session->partid == partid &&
-		    session->phase == XPMEM_PEER_UP && !session->closing) {
+		    session->phase == XPMEM_PEER_UP &&
+		    (lapsed ? !!session->lapsed : !session->closing)) {
 			kref_get(&session->ref);
 			found = session;
 		}
 	}
 	spin_unlock(&xpmem_home.lock);
 	return found;
+}
+
+/**
+ * xpmem_session_get_up - the session to a partition
+ * @partid: the partition
+ *
+ * Return: the session with a reference, or NULL if none is up.
+ */
+struct xpmem_session *xpmem_session_get_up(u16 partid)
+{
+	return session_get(partid, false);
+}
+
+/**
+ * xpmem_session_blame - note why a session ends, or will
+ * @session: the session
+ * @reason:  a constant string; the first one counts
+ *
+ * Context: any that may take a spinlock.
+ */
+void xpmem_session_blame(struct xpmem_session *session, const char *reason)
+{
+	spin_lock(&session->tx_lock);
+	if (!session->reason)
+		WRITE_ONCE(session->reason, reason);
+	spin_unlock(&session->tx_lock);
 }
 
 /**
@@ -91,13 +112,13 @@ void xpmem_session_fail(struct xpmem_session *session, const char *reason)
 {
 	bool first;
 
+	xpmem_session_blame(session, reason);
 	spin_lock(&session->tx_lock);
 	first = !session->failing;
 	session->failing = true;
 	spin_unlock(&session->tx_lock);
 	if (!first)
 		return;
-	session->reason = reason;
 	kref_get(&session->ref);
 	queue_work(down_wq, &session->down_work);
 }
@@ -187,6 +208,7 @@ static void session_down(struct work_struct *work)
 	xpmem_socket_stop(session);
 	/* First, and without waiting for memory: reclaim may wait for this. */
 	pages = session_leave(session, actions);
+	cancel_delayed_work_sync(&session->lease_work);
 	pr_info("xpmem: partition %u: session ended: %s\n", partid, reason);
 	trace_xpmem_session(partid, epoch, session->phase, reason);
 	xpmem_import_lose_all(session);
@@ -200,60 +222,6 @@ static void session_down(struct work_struct *work)
 	xpmem_session_put(session);
 }
 
-/* Signed: what happened while we look is in the future. */
-static bool is_late(const struct xpmem_session *session, u64 since)
-{
-	s64 age = ktime_get_boottime_ns() - since;
-
-	return age > (s64)session->deadline_ms * NSEC_PER_MSEC;
-}
-
-static const char *overdue(struct xpmem_session *session)
-{
-	const char *reason = NULL;
-	struct xpmem_revoke *m;
-
-	if (is_late(session, READ_ONCE(session->heard))) {
-		atomic64_inc(&session->history->evictions);
-		return "silent for longer than the deadline";
-	}
-	spin_lock(&xpmem_home.lock);
-	m = &session->revokes[session->revoke_tail % XPMEM_REVOKES];
-	if (session->revoke_head != session->revoke_tail &&
-	    is_late(session, m->since))
-		reason = "a revoke was not acknowledged within the deadline";
-	spin_unlock(&xpmem_home.lock);
-	if (reason) {
-		atomic64_inc(&session->history->missed);
-		atomic64_inc(&session->history->evictions);
-	}
-	return reason;
-}
-
-/* Not once the session is ending: that has cancelled it for good. */
-static void beat_next(struct xpmem_session *session, unsigned int ms)
-{
-	spin_lock(&session->tx_lock);
-	if (!session->failing)
-		queue_delayed_work(xpmem_session_wq, &session->beat_work,
-				   msecs_to_jiffies(ms));
-	spin_unlock(&session->tx_lock);
-}
-
-static void session_beat(struct work_struct *work)
-{
-	struct xpmem_session *session = container_of(
-		to_delayed_work(work), struct xpmem_session, beat_work);
-	const char *reason = overdue(session);
-
-	if (reason) {
-		xpmem_session_fail(session, reason);
-		return;
-	}
-	xpmem_socket_send_ping(session);
-	beat_next(session, session->heartbeat_ms);
-}
-
 /* Take back everything that an importer holds, while it can still answer. */
 static bool revoke_all(struct xpmem_session *session)
 {
@@ -261,7 +229,8 @@ static bool revoke_all(struct xpmem_session *session)
 	return wait_event_timeout(xpmem_home.wait,
 				  READ_ONCE(session->failing) ||
 					  !xpmem_reap_held(session->slot),
-				  msecs_to_jiffies(session->deadline_ms)) &&
+				  msecs_to_jiffies(READ_ONCE(
+					  session->deadline_ms))) &&
 	       !READ_ONCE(session->failing);
 }
 
@@ -284,6 +253,7 @@ static void session_close(struct work_struct *work)
 }
 
 static int params_check(const struct xpmem_session_params *params,
+			const struct xpmem_terms *terms,
 			struct netlink_ext_ack *extack)
 {
 	if (!params->partid || params->partid > XPMEM_PARTID_MAX ||
@@ -303,43 +273,41 @@ static int params_check(const struct xpmem_session_params *params,
 		NL_SET_ERR_MSG(extack, "unknown fabric, or epoch 0");
 		return -EINVAL;
 	}
-	if (params->heartbeat_ms < 10 || params->deadline_ms > 600000 ||
-	    params->deadline_ms < 2 * params->heartbeat_ms) {
+	if (xpmem_terms_check(terms)) {
 		NL_SET_ERR_MSG(
 			extack,
-			"heartbeat below 10 ms, deadline above 600000 ms or below two heartbeats");
+			"heartbeat below 10 ms, deadline above 600000 ms or below three heartbeats");
 		return -EINVAL;
 	}
 	return 0;
 }
 
 static void session_fill(struct xpmem_session *session,
-			 const struct xpmem_session_params *params)
+			 const struct xpmem_session_params *params,
+			 const struct xpmem_terms *terms)
 {
 	kref_init(&session->ref);
 	init_completion(&session->started);
 	xa_init(&session->imports);
 	xa_init_flags(&session->requests, XA_FLAGS_ALLOC1);
-	INIT_DELAYED_WORK(&session->beat_work, session_beat);
 	INIT_WORK(&session->close_work, session_close);
 	INIT_WORK(&session->down_work, session_down);
 	session->partid = params->partid;
 	session->epoch = params->epoch;
-	session->heartbeat_ms = params->heartbeat_ms;
-	session->deadline_ms = params->deadline_ms;
 	memcpy(session->boot_id, params->boot_id, sizeof(session->boot_id));
+	xpmem_beat_init(session, terms);
 }
 
 static struct xpmem_session *
 session_alloc(const struct xpmem_session_params *params,
-	      struct netlink_ext_ack *extack)
+	      const struct xpmem_terms *terms, struct netlink_ext_ack *extack)
 {
 	struct xpmem_session *session = kzalloc(sizeof(*session), GFP_KERNEL);
 	int err = -ENOMEM;
 
 	if (!session)
 		return ERR_PTR(-ENOMEM);
-	session_fill(session, params);
+	session_fill(session, params, terms);
 	session->history = xpmem_history_of(session->partid);
 	session->revokes =
 		kvcalloc(XPMEM_REVOKES, sizeof(*session->revokes), GFP_KERNEL);
@@ -373,6 +341,7 @@ static int slot_take(struct xpmem_session *session)
 		xpmem_peer_event(&session->phase, XPMEM_PEER_EV_OPEN);
 		session->slot = slot;
 		xpmem_home.sessions[slot] = session;
+		xpmem_beat_open_locked(session);
 		err = 0;
 	}
 	spin_unlock(&xpmem_home.lock);
@@ -411,14 +380,21 @@ static int check_others(const struct xpmem_session_params *params,
 
 /*
  * A partition that comes back with another boot id has lost its old session
- * even if we have not noticed.
+ * even if we have not noticed.  So has one that ended it, while here only the
+ * lease was over.
  */
 static int check_old(const struct xpmem_session_params *params,
 		     struct netlink_ext_ack *extack)
 {
-	struct xpmem_session *old = xpmem_session_get_up(params->partid);
+	struct xpmem_session *old = session_get(params->partid, true);
 	bool same;
 
+	if (old) {
+		xpmem_session_fail(old, "the partition came back");
+		flush_work(&old->down_work);
+		xpmem_session_put(old);
+	}
+	old = xpmem_session_get_up(params->partid);
 	if (!old)
 		return check_others(params, extack);
 	same = !memcmp(old->boot_id, params->boot_id, sizeof(old->boot_id));
@@ -446,15 +422,18 @@ int xpmem_session_create(const struct xpmem_session_params *params,
 			 struct netlink_ext_ack *extack)
 {
 	struct xpmem_session *session;
-	int err = params_check(params, extack);
+	struct xpmem_terms terms;
+	int err;
 
+	xpmem_terms_init(&terms, params->heartbeat_ms, params->deadline_ms);
+	err = params_check(params, &terms, extack);
 	if (err)
 		return err;
 	mutex_lock(&admin_lock);
 	err = check_old(params, extack);
 	if (err)
 		goto unlock;
-	session = session_alloc(params, extack);
+	session = session_alloc(params, &terms, extack);
 	if (IS_ERR(session)) {
 		err = PTR_ERR(session);
 		goto unlock;
@@ -471,7 +450,7 @@ int xpmem_session_create(const struct xpmem_session_params *params,
 		goto stop;
 	}
 	atomic64_inc(&session->history->sessions);
-	beat_next(session, 0);
+	xpmem_beat_start(session);
 	complete_all(&session->started);
 	trace_xpmem_session(session->partid, session->epoch, XPMEM_PEER_UP, "");
 	pr_info("xpmem: partition %u: session up, window of %lu MiB\n",

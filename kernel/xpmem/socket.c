@@ -121,22 +121,6 @@ bool xpmem_socket_send(struct xpmem_session *session,
 }
 
 /**
- * xpmem_socket_send_ping - say that we are alive
- * @session: to this session
- */
-void xpmem_socket_send_ping(struct xpmem_session *session)
-{
-	struct xpmem_ping *ping = &session->ping;
-
-	if (READ_ONCE(ping->message.queued))
-		return;
-	xpmem_message_init(&ping->message, &ping->header, XPMEM_WIRE_PING,
-			   sizeof(ping->body));
-	le64_add_cpu(&ping->body.count, 1);
-	xpmem_socket_send(session, &ping->message);
-}
-
-/**
  * xpmem_socket_send_ack - acknowledge a revoke
  * @session: to its home
  * @seq:     its number
@@ -259,7 +243,11 @@ static const char *message_recv(struct xpmem_session *session,
 				const struct xpmem_wire_header *header,
 				const void *payload)
 {
-	switch ((enum xpmem_wire_type)le16_to_cpu(header->type)) {
+	enum xpmem_wire_type type = le16_to_cpu(header->type);
+
+	if (type != XPMEM_WIRE_TERMS && !session->lease.agreed)
+		return "message before the terms";
+	switch (type) {
 	case XPMEM_WIRE_GET:
 		xpmem_session_get_recv(session, payload);
 		return NULL;
@@ -276,13 +264,21 @@ static const char *message_recv(struct xpmem_session *session,
 		xpmem_serve_fetch(session, payload);
 		return NULL;
 	case XPMEM_WIRE_GRANT:
+		/* It may have waited, as we have, for longer than the lease. */
+		if (!xpmem_beat_check(session))
+			return NULL;
 		return xpmem_fetch_grant(session, payload);
 	case XPMEM_WIRE_REVOKE:
 		return revoke_recv(session, le64_to_cpu(header->seq), payload);
 	case XPMEM_WIRE_ACK:
 		return ack_recv(session, payload);
 	case XPMEM_WIRE_PING:
+		xpmem_beat_ping(session, payload);
 		return NULL;
+	case XPMEM_WIRE_PONG:
+		return xpmem_beat_pong(session, payload);
+	case XPMEM_WIRE_TERMS:
+		return xpmem_beat_terms(session, payload);
 	case XPMEM_WIRE_BYE:
 		return bye_recv(session);
 	case XPMEM_WIRE_LOOKUP:
@@ -357,13 +353,23 @@ static int socket_vet(struct socket *sock, struct netlink_ext_ack *extack)
 	return 0;
 }
 
+/**
+ * xpmem_socket_patience - a send may take as long as the deadline
+ * @session: its deadline is set
+ */
+void xpmem_socket_patience(struct xpmem_session *session)
+{
+	WRITE_ONCE(session->sock->sk->sk_sndtimeo,
+		   msecs_to_jiffies(READ_ONCE(session->deadline_ms)));
+}
+
 static void socket_prepare(struct xpmem_session *session)
 {
 	struct sock *sk = session->sock->sk;
 
 	sk->sk_allocation = GFP_NOIO;
 	sk->sk_use_task_frag = false;
-	sk->sk_sndtimeo = msecs_to_jiffies(session->deadline_ms);
+	xpmem_socket_patience(session);
 	sk->sk_rcvtimeo = MAX_SCHEDULE_TIMEOUT;
 	sk_set_memalloc(sk);
 	tcp_sock_set_nodelay(sk);

@@ -28,6 +28,7 @@
 #include "compat.h"
 #include "core/entry.h"
 #include "core/frame.h"
+#include "core/lease.h"
 #include "core/peer.h"
 #include "core/wire.h"
 
@@ -71,7 +72,7 @@ struct xpmem_session;
 	X(granted)                                                             \
 	X(revoked) X(acked) X(released) X(quarantine) X(faults_local)          \
 		X(faults_huge) X(faults_remote) X(fetches) X(gets) X(attaches) \
-			X(refused_gets) X(lookups)
+			X(refused_gets) X(lookups) X(leases_ended)
 
 /* Each CPU counts for itself; only the sum over all of them means anything. */
 struct xpmem_counters {
@@ -808,6 +809,12 @@ struct xpmem_ping {
 	struct xpmem_wire_ping body;
 };
 
+struct xpmem_terms_message {
+	struct xpmem_message message;
+	struct xpmem_wire_header header;
+	struct xpmem_wire_terms body;
+};
+
 /**
  * struct xpmem_session - one authenticated connection to another partition
  * @ref:      one for the home's table, one per import, one per fetch served
@@ -815,6 +822,8 @@ struct xpmem_ping {
  * @slot:     its bit in every export entry
  * @phase:    enum xpmem_peer_phase; written under the home's lock
  * @epoch:    in every message
+ * @heartbeat_ms: what counts of both sides' terms; written by the receiver
+ * @deadline_ms:  likewise
  * @failing:  it is ending; written once, under @tx_lock
  * @closing:  no more grants; under the home's lock
  * @orderly:  the other side, or we, let go of everything before the end
@@ -822,12 +831,16 @@ struct xpmem_ping {
  * @lost:     when it was lost, ktime_get_boottime_ns(); under the home's lock
  * @history:  of its partition
  * @started:  its slot is taken: messages may be received
- * @reason:   why it ended; constant string, written once
+ * @reason:   why it ended, or will; constant string, written once, under
+ *            @tx_lock
  * @sock:     ours alone since the daemon handed it over
  * @window:   the other side's memory
  * @rx:       the thread that receives and carries out
  * @rx_buf:   its payload buffer
  * @heard:    when the last message came, ktime_get_boottime_ns()
+ * @lapsed:   when the lease ended; 0 before; written under the home's lock
+ * @lease_lock: protects @lease; a leaf
+ * @lease:    the lease; ->agreed is the receiver's own
  * @tx_lock:  protects @tx_queue and queued flags
  * @tx_queue: messages to send, in order
  * @tx_work:  sends them
@@ -862,19 +875,25 @@ struct xpmem_session {
 	struct task_struct *rx;
 	void *rx_buf;
 	u64 heard;
+	u64 lapsed;
+	spinlock_t lease_lock;
+	struct xpmem_lease lease;
 	spinlock_t tx_lock;
 	struct list_head tx_queue;
 	struct workqueue_struct *tx_wq;
 	struct work_struct tx_work;
 	struct delayed_work beat_work;
 	struct work_struct close_work;
+	struct delayed_work lease_work;
 	struct work_struct down_work;
 	struct xpmem_revoke *revokes;
 	unsigned int revoke_head;
 	unsigned int revoke_tail;
 	struct xpmem_ack acks[XPMEM_ACKS];
 	unsigned int ack_next;
+	struct xpmem_terms_message terms;
 	struct xpmem_ping ping;
+	struct xpmem_ping pong;
 	struct xarray imports;
 	struct xarray requests;
 	u32 request_next;
@@ -908,6 +927,7 @@ void xpmem_session_slot_free(struct xpmem_session *session);
 int xpmem_session_info_next(u32 *cursor, struct xpmem_session_info *info);
 struct xpmem_session *xpmem_session_get_up(u16 partid);
 void xpmem_session_put(struct xpmem_session *session);
+void xpmem_session_blame(struct xpmem_session *session, const char *reason);
 void xpmem_session_fail(struct xpmem_session *session, const char *reason);
 extern struct workqueue_struct *xpmem_session_wq;
 
@@ -915,6 +935,20 @@ extern struct workqueue_struct *xpmem_session_wq;
 
 int xpmem_fence_session(u16 partid, u64 epoch, u64 *pages,
 			struct netlink_ext_ack *extack);
+
+/* --- beat.c -------------------------------------------------------------- */
+
+void xpmem_beat_init(struct xpmem_session *session,
+		     const struct xpmem_terms *terms);
+void xpmem_beat_open_locked(struct xpmem_session *session);
+void xpmem_beat_start(struct xpmem_session *session);
+bool xpmem_beat_check(struct xpmem_session *session);
+const char *xpmem_beat_terms(struct xpmem_session *session,
+			     const struct xpmem_wire_terms *msg);
+void xpmem_beat_ping(struct xpmem_session *session,
+		     const struct xpmem_wire_ping *msg);
+const char *xpmem_beat_pong(struct xpmem_session *session,
+			    const struct xpmem_wire_ping *msg);
 
 /* --- ask.c --------------------------------------------------------------- */
 
@@ -971,7 +1005,7 @@ void xpmem_message_init(struct xpmem_message *message,
 void xpmem_message_trim(struct xpmem_message *message, u32 length);
 bool xpmem_socket_send(struct xpmem_session *session,
 		       struct xpmem_message *message);
-void xpmem_socket_send_ping(struct xpmem_session *session);
+void xpmem_socket_patience(struct xpmem_session *session);
 bool xpmem_socket_send_ack(struct xpmem_session *session, u64 seq,
 			   const struct xpmem_young *young);
 
@@ -1041,6 +1075,7 @@ void xpmem_import_put(struct xpmem_import *imp);
 struct xpmem_import *xpmem_import_find(struct xpmem_session *session,
 				       u64 segid);
 void xpmem_import_idle(struct xpmem_import *imp);
+bool xpmem_import_stale(const struct xpmem_import *imp);
 void xpmem_import_lose_all(struct xpmem_session *session);
 bool xpmem_import_revoke(struct xpmem_session *session,
 			 const struct xpmem_wire_revoke_run *run,

@@ -105,8 +105,12 @@ static void wrong_values(void)
 	WRONG(fabric, 0);
 	WRONG(fabric, 2);
 	WRONG(heartbeat_ms, 0);
+	WRONG(heartbeat_ms, 9);
+	WRONG(heartbeat_ms, 10001);
 	WRONG(heartbeat_ms, 31000);
 	WRONG(deadline_ms, 0);
+	WRONG(deadline_ms, 2999);
+	WRONG(deadline_ms, 600001);
 	WRONG(deadline_ms, 0xffffffff);
 
 	s = good;

@@ -25,6 +25,8 @@ static const struct form forms[] = {
 	[XPMEM_WIRE_LOOKUP] = { sizeof(struct xpmem_wire_lookup), 0 },
 	[XPMEM_WIRE_LOOKUP_REPLY] = { sizeof(struct xpmem_wire_lookup_reply),
 				      0 },
+	[XPMEM_WIRE_TERMS] = { sizeof(struct xpmem_wire_terms), 0 },
+	[XPMEM_WIRE_PONG] = { sizeof(struct xpmem_wire_ping), 0 },
 };
 
 #define NFORMS (sizeof(forms) / sizeof(forms[0]))
@@ -222,6 +224,20 @@ static const char *check_lookup_reply(const struct xpmem_wire_lookup_reply *m)
 		       "lookup reply with an impossible segment";
 }
 
+static const char *check_ping(const struct xpmem_wire_ping *m)
+{
+	if (!m->count)
+		return "ping with a zero count";
+	return m->sent ? NULL : "ping without a time";
+}
+
+static const char *check_terms(const struct xpmem_wire_terms *m)
+{
+	if (!m->heartbeat_ms || !m->deadline_ms || !m->lease_ms)
+		return "terms of zero";
+	return m->reserved ? "terms with unknown fields" : NULL;
+}
+
 const char *xpmem_wire_check_payload(const struct xpmem_wire_header *h,
 				     const void *payload)
 {
@@ -251,15 +267,16 @@ const char *xpmem_wire_check_payload(const struct xpmem_wire_header *h,
 			       NULL :
 			       "acknowledgement of nothing";
 	case XPMEM_WIRE_PING:
-		return ((const struct xpmem_wire_ping *)payload)->count ?
-			       NULL :
-			       "ping with a zero count";
+	case XPMEM_WIRE_PONG:
+		return check_ping(payload);
 	case XPMEM_WIRE_BYE:
 		return NULL;
 	case XPMEM_WIRE_LOOKUP:
 		return check_lookup(payload);
 	case XPMEM_WIRE_LOOKUP_REPLY:
 		return check_lookup_reply(payload);
+	case XPMEM_WIRE_TERMS:
+		return check_terms(payload);
 	}
 	return "message of unknown type";
 }

@@ -35,10 +35,12 @@
  * @XPMEM_WIRE_GRANT:     home: you may map these pages; or why not
  * @XPMEM_WIRE_REVOKE:    home: unmap these pages
  * @XPMEM_WIRE_ACK:       importer: done, and nobody here can reach them
- * @XPMEM_WIRE_PING:      either: I am alive
+ * @XPMEM_WIRE_PING:      either: I am alive; are you?
  * @XPMEM_WIRE_BYE:       either: I hold nothing of yours; this session ends
  * @XPMEM_WIRE_LOOKUP:    either: which segment of yours has this name?
  * @XPMEM_WIRE_LOOKUP_REPLY: either: this one; or why not
+ * @XPMEM_WIRE_TERMS:     either, first of all and once: what I keep to
+ * @XPMEM_WIRE_PONG:      either: the answer to a PING
  */
 enum xpmem_wire_type {
 	XPMEM_WIRE_GET = 1,
@@ -52,6 +54,8 @@ enum xpmem_wire_type {
 	XPMEM_WIRE_BYE = 9,
 	XPMEM_WIRE_LOOKUP = 10,
 	XPMEM_WIRE_LOOKUP_REPLY = 11,
+	XPMEM_WIRE_TERMS = 12,
+	XPMEM_WIRE_PONG = 13,
 };
 
 /**
@@ -241,11 +245,27 @@ static inline unsigned int xpmem_wire_young_shift(u32 pages)
 }
 
 /**
- * struct xpmem_wire_ping - XPMEM_WIRE_PING
+ * struct xpmem_wire_ping - XPMEM_WIRE_PING, and XPMEM_WIRE_PONG as a copy of it
  * @count: of pings sent in this session, from 1
+ * @sent:  when, by the sender's clock, for the sender alone; not 0
  */
 struct xpmem_wire_ping {
 	__le64 count;
+	__le64 sent;
+};
+
+/**
+ * struct xpmem_wire_terms - XPMEM_WIRE_TERMS; of both sides' the stricter counts
+ * @heartbeat_ms: between PINGs
+ * @deadline_ms:  for a sign of life, or an acknowledgement
+ * @lease_ms:     for using grants without a PONG
+ * @reserved:     0
+ */
+struct xpmem_wire_terms {
+	__le32 heartbeat_ms;
+	__le32 deadline_ms;
+	__le32 lease_ms;
+	__le32 reserved;
 };
 
 /**
@@ -297,7 +317,8 @@ static_assert(sizeof(struct xpmem_wire_grant) == 32, "wire grant");
 static_assert(sizeof(struct xpmem_wire_revoke_run) == 24, "wire revoke run");
 static_assert(sizeof(struct xpmem_wire_revoke) == 8, "wire revoke");
 static_assert(sizeof(struct xpmem_wire_ack) == 72, "wire ack");
-static_assert(sizeof(struct xpmem_wire_ping) == 8, "wire ping");
+static_assert(sizeof(struct xpmem_wire_ping) == 16, "wire ping");
+static_assert(sizeof(struct xpmem_wire_terms) == 16, "wire terms");
 static_assert(sizeof(struct xpmem_wire_lookup) == 152, "wire lookup");
 static_assert(sizeof(struct xpmem_wire_lookup_reply) == 24,
 	      "wire lookup reply");

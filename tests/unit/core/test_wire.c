@@ -12,7 +12,7 @@
 #define EPOCH 0x1122334455667788ull
 #define ROUNDS 200000
 #define INDEX_END (1ull << 52)
-#define LAST XPMEM_WIRE_LOOKUP_REPLY
+#define LAST XPMEM_WIRE_PONG
 #define RW (XPMEM_WIRE_READ | XPMEM_WIRE_WRITE)
 
 struct message {
@@ -28,6 +28,7 @@ struct message {
 		struct xpmem_wire_ping ping;
 		struct xpmem_wire_lookup lookup;
 		struct xpmem_wire_lookup_reply found;
+		struct xpmem_wire_terms terms;
 		u8 bytes[XPMEM_WIRE_MAX + 64];
 	};
 };
@@ -88,6 +89,8 @@ static void make(u16 type)
 		[XPMEM_WIRE_BYE] = 0,
 		[XPMEM_WIRE_LOOKUP] = sizeof(m.lookup),
 		[XPMEM_WIRE_LOOKUP_REPLY] = sizeof(m.found),
+		[XPMEM_WIRE_TERMS] = sizeof(m.terms),
+		[XPMEM_WIRE_PONG] = sizeof(m.ping),
 	};
 
 	if (type == XPMEM_WIRE_GRANT) {
@@ -111,6 +114,12 @@ static void make(u16 type)
 		m.reply.pages = cpu_to_le64(16);
 		m.reply.status = cpu_to_le32(XPMEM_WIRE_OK);
 		m.reply.access = cpu_to_le32(XPMEM_WIRE_READ);
+	} else if (type == XPMEM_WIRE_PING || type == XPMEM_WIRE_PONG) {
+		m.ping.sent = cpu_to_le64(1);
+	} else if (type == XPMEM_WIRE_TERMS) {
+		m.terms.heartbeat_ms = cpu_to_le32(500);
+		m.terms.deadline_ms = cpu_to_le32(10000);
+		m.terms.lease_ms = cpu_to_le32(9500);
 	} else if (type == XPMEM_WIRE_FETCH) {
 		m.fetch.segid = cpu_to_le64(2);
 		m.fetch.start = cpu_to_le64(8);
@@ -247,6 +256,13 @@ static void test_requests(void)
 	BAD(XPMEM_WIRE_PUT, put.segid, 0, "put with a zero id");
 	BAD(XPMEM_WIRE_ACK, ack.seq, 0, "acknowledgement of nothing");
 	BAD(XPMEM_WIRE_PING, ping.count, 0, "ping with a zero count");
+	BAD(XPMEM_WIRE_PING, ping.sent, 0, "ping without a time");
+	BAD(XPMEM_WIRE_PONG, ping.count, 0, "ping with a zero count");
+	BAD(XPMEM_WIRE_PONG, ping.sent, 0, "ping without a time");
+	BAD(XPMEM_WIRE_TERMS, terms.heartbeat_ms, 0, "terms of zero");
+	BAD(XPMEM_WIRE_TERMS, terms.deadline_ms, 0, "terms of zero");
+	BAD(XPMEM_WIRE_TERMS, terms.lease_ms, 0, "terms of zero");
+	BAD(XPMEM_WIRE_TERMS, terms.reserved, 1, "terms with unknown fields");
 }
 
 static void test_lookups(void)
@@ -424,8 +440,13 @@ static bool fits(void)
 		return runs_fit();
 	case XPMEM_WIRE_PUT:
 	case XPMEM_WIRE_ACK:
-	case XPMEM_WIRE_PING:
 		return m.put.segid;
+	case XPMEM_WIRE_PING:
+	case XPMEM_WIRE_PONG:
+		return m.ping.count && m.ping.sent;
+	case XPMEM_WIRE_TERMS:
+		return m.terms.heartbeat_ms && m.terms.deadline_ms &&
+		       m.terms.lease_ms && !m.terms.reserved;
 	case XPMEM_WIRE_BYE:
 		return !m.h.length;
 	case XPMEM_WIRE_LOOKUP:

@@ -119,7 +119,7 @@ static const struct {
 	{ "peer 2 {\nfence-auto yes\n", "is not known in a peer" },
 	{ "peer 2 {\nfence-options x\n", "file:2: fence-options has \"x\"" },
 	{ "heartbeat 9\n", "file:1: heartbeat is \"9\"" },
-	{ HEAD "deadline 600\n", "under two heartbeats of 500 ms; raise" },
+	{ HEAD "deadline 1499\n", "under three heartbeats of 500 ms; raise" },
 	{ "colour red\n", "file:1: \"colour\" is not known here; see" },
 	{ "address 1.2.3.4 1\n", "file:1: \"address\" is not known here" },
 	{ "a b c d e f g h i j k l m n o p q r s t u v w x y z 1 2 3 4 5 6 7\n",
