@@ -200,8 +200,9 @@ int xpmem_release(xpmem_apid_t apid);
  * mremap(2).  The segment's mode counts when the permit is got, not here.
  *
  * Errors: EINVAL an argument is outside what is said above, or something is
- * mapped at @vaddr; ENOENT this process has no such permit; EPERM or EAGAIN as
- * of mmap(2) with MAP_FIXED; ENOMEM.
+ * mapped at @vaddr; ENOENT this process has no such permit; ESTALE the session
+ * with the segment's partition is over that the permit was got through: release
+ * it, and get another; EPERM or EAGAIN as of mmap(2) with MAP_FIXED; ENOMEM.
  *
  * Return: the address that shows @addr, or (void *)-1.
  */

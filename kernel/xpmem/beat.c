@@ -47,7 +47,8 @@ static const char *overdue(struct xpmem_session *session)
 		return "silent for longer than the deadline";
 	}
 	/* The last PONG that it may have had from us was sent before that. */
-	if (lapsed && is_late(session, lapsed))
+	if (lapsed &&
+	    (is_late(session, lapsed) || !xpmem_reap_held(session->slot)))
 		return READ_ONCE(session->reason);
 	spin_lock(&xpmem_home.lock);
 	m = &session->revokes[session->revoke_tail % XPMEM_REVOKES];

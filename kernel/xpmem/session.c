@@ -348,6 +348,12 @@ static int slot_take(struct xpmem_session *session)
 	return err;
 }
 
+static void session_lost(struct xpmem_session *session, const char *reason)
+{
+	xpmem_session_fail(session, reason);
+	flush_work(&session->down_work);
+}
+
 /*
  * An epoch names a session, to a fence and in every message: none is used twice
  * while the home remembers it.  And one session follows the other.
@@ -390,8 +396,7 @@ static int check_old(const struct xpmem_session_params *params,
 	bool same;
 
 	if (old) {
-		xpmem_session_fail(old, "the partition came back");
-		flush_work(&old->down_work);
+		session_lost(old, "the partition came back");
 		xpmem_session_put(old);
 	}
 	old = xpmem_session_get_up(params->partid);
@@ -400,10 +405,8 @@ static int check_old(const struct xpmem_session_params *params,
 	same = !memcmp(old->boot_id, params->boot_id, sizeof(old->boot_id));
 	if (same)
 		NL_SET_ERR_MSG(extack, "a session with this partition is up");
-	if (!same) {
-		xpmem_session_fail(old, "the partition was restarted");
-		flush_work(&old->down_work);
-	}
+	if (!same)
+		session_lost(old, "the partition was restarted");
 	xpmem_session_put(old);
 	return same ? -EEXIST : check_others(params, extack);
 }
@@ -473,6 +476,18 @@ unlock:
 	return err;
 }
 
+/* Here only the lease is over: there is nothing more to take back in order. */
+static int close_lapsed(u16 partid)
+{
+	struct xpmem_session *session = session_get(partid, true);
+
+	if (!session)
+		return -ENOENT;
+	xpmem_session_fail(session, "closed here");
+	xpmem_session_put(session);
+	return 0;
+}
+
 /**
  * xpmem_session_close - begin to end a session in good order
  * @partid: the partition
@@ -488,7 +503,7 @@ int xpmem_session_close(u16 partid)
 	bool first;
 
 	if (!session)
-		return -ENOENT;
+		return close_lapsed(partid);
 	spin_lock(&xpmem_home.lock);
 	first = !session->closing;
 	session->closing = true;

@@ -5,12 +5,12 @@
  * and sends what it should not. The session ends with a named reason, and
  * nothing else happens.
  */
-#include "xt-netlink.h"
+#include "xt-raw.h"
 #include "xt.h"
 
 #include <endian.h>
 #include <errno.h>
-#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,125 +18,26 @@
 #include <unistd.h>
 #include <linux/xpmem_netlink.h>
 
-#define EVENT_MS 60000
-
-/* The wire format, written out once more on purpose. */
-enum {
-	GET = 1,
-	GET_REPLY,
-	PUT,
-	FETCH,
-	GRANT,
-	REVOKE,
-	ACK,
-	PING,
-	BYE,
-	LOOKUP,
-	FOUND
-};
-enum { OK = 1, NOENT = 2, ACCES = 3, BUSY = 6 };
-
-struct header {
-	uint16_t type;
-	uint16_t flags;
-	uint32_t length;
-	uint64_t epoch;
-	uint64_t seq;
-};
-
-static struct xt_nl nl, events;
-static struct xt_session params;
-static int our_end;
-
-static void open_session(void)
-{
-	int ends[2], error;
-
-	xt_tcp_pair(ends);
-	params.fd = ends[0];
-	params.epoch++;
-	error = xt_session_add(&nl, &params);
-	xt_need(!error, "session-add: errno %d: %s", error, nl.message);
-	/* As the daemon does: the kernel has it now. */
-	close(ends[0]);
-	our_end = ends[1];
-}
-
-static void put(const void *data, size_t len)
-{
-	if (send(our_end, data, len, MSG_NOSIGNAL) != (ssize_t)len)
-		xt_note("the session ended while we sent");
-}
-
-static struct header header(int type, uint32_t length)
-{
-	struct header h = {
-		.type = htole16(type),
-		.length = htole32(length),
-		.epoch = htole64(params.epoch),
-		.seq = htole64(type == REVOKE),
-	};
-
-	return h;
-}
+static struct xt_raw raw;
 
 static void message(int type, const void *payload, uint32_t length)
 {
-	struct header h = header(type, length);
-
-	put(&h, sizeof(h));
-	put(payload, length);
+	xt_raw_send(&raw, type, payload, length);
 }
 
-static uint64_t last_seq; /* of the last message received */
-
-/* The next message that is no ping, into @payload; its type, or 0 at the end. */
 static int receive(void *payload, size_t size)
 {
-	struct header h;
-
-	do {
-		if (recv(our_end, &h, sizeof(h), MSG_WAITALL) != sizeof(h))
-			return 0;
-		if (h.length > size)
-			return -1;
-		if (h.length &&
-		    recv(our_end, payload, h.length, MSG_WAITALL) != h.length)
-			return 0;
-	} while (h.type == PING);
-	last_seq = h.seq;
-	return h.type;
+	return xt_raw_receive(&raw, payload, size);
 }
 
-/* The reason with which our session ended. */
-static const char *reason(void)
+static void open_session(void)
 {
-	static char text[XPMEM_REASON_MAX + 1];
-	const struct nlattr *state, *attr;
-	uint16_t partid;
-
-	for (;;) {
-		state = xt_nl_event(&events, EVENT_MS);
-		xt_need(state != NULL, "an event of the session");
-		attr = xt_nl_attr(&events, XPMEM_A_PARTID);
-		partid = *(const uint16_t *)xt_nl_data(attr);
-		if (partid == params.partid &&
-		    *(const uint32_t *)xt_nl_data(state) ==
-			    XPMEM_SESSION_STATE_LOST)
-			break;
-	}
-	attr = xt_nl_attr(&events, XPMEM_A_REASON);
-	snprintf(text, sizeof(text), "%s",
-		 attr ? (const char *)xt_nl_data(attr) : "");
-	return text;
+	xt_raw_open(&raw);
 }
 
 static void ends_with(const char *what, const char *want)
 {
-	const char *why = reason();
-
-	xt_ok(strstr(why, want) != NULL, "%s: ended, \"%s\"", what, why);
-	close(our_end);
+	xt_raw_ends(&raw, what, want);
 }
 
 static void wrong_headers(void)
@@ -148,15 +49,15 @@ static void wrong_headers(void)
 		uint64_t epoch, seq; /* added to the right ones */
 	} cases[] = {
 		{ "type 0", "type zero", 0, 0, 0, 0, 0 },
-		{ "type 12", "unknown type", 12, 0, 0, 0, 0 },
+		{ "type 14", "unknown type", 14, 0, 0, 0, 0 },
 		{ "type 65535", "unknown type", 65535, 0, 0, 0, 0 },
 		{ "flags", "flags", BYE, 1, 0, 0, 0 },
 		{ "the epoch before", "epoch", BYE, 0, 0, -1, 0 },
 		{ "the epoch after", "epoch", BYE, 0, 0, 1, 0 },
-		{ "a sequence number", "sequence", PING, 0, 8, 0, 5 },
+		{ "a sequence number", "sequence", PING, 0, 16, 0, 5 },
 		{ "a revoke without one", "sequence", REVOKE, 0, 32, 0, -1 },
 		{ "a ping without payload", "too short", PING, 0, 0, 0, 0 },
-		{ "a ping with too much", "too long", PING, 0, 9, 0, 0 },
+		{ "a ping with too much", "too long", PING, 0, 17, 0, 0 },
 		{ "a bye with payload", "too long", BYE, 0, 1, 0, 0 },
 		{ "4 GiB", "too long", GET, 0, 0xffffffff, 0, 0 },
 		{ "a grant of 4 GiB", "run", GRANT, 0, 0xffffffff, 0, 0 },
@@ -168,14 +69,14 @@ static void wrong_headers(void)
 
 	xt_case("headers");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct header h;
+		struct xt_raw_header h;
 
 		open_session();
-		h = header(cases[i].type, cases[i].length);
+		h = xt_raw_header(&raw, cases[i].type, cases[i].length);
 		h.flags = htole16(cases[i].flags);
-		h.epoch = htole64(params.epoch + cases[i].epoch);
+		h.epoch = htole64(raw.params.epoch + cases[i].epoch);
 		h.seq = htole64(le64toh(h.seq) + cases[i].seq);
-		put(&h, sizeof(h));
+		xt_raw_put(&raw, &h, sizeof(h));
 		ends_with(cases[i].what, cases[i].want);
 	}
 }
@@ -216,9 +117,14 @@ static void wrong_payloads(void)
 	static const uint64_t found_none[3] = { 1, 0, (uint64_t)OK << 32 };
 	static const uint64_t found_else[3] = { 1, 1ULL << 48 | 5,
 						(uint64_t)OK << 32 };
-	const uint64_t found_unasked[3] = { 77,
-					    (uint64_t)params.partid << 48 | 5,
-					    (uint64_t)OK << 32 };
+	const uint64_t found_unasked[3] = {
+		77, (uint64_t)raw.params.partid << 48 | 5, (uint64_t)OK << 32
+	};
+	static const uint64_t ping_timeless[2] = { 1, 0 };
+	static const uint64_t pong_early[2] = { 1ULL << 40, 1 };
+	/* heartbeat, deadline, lease, reserved */
+	static const uint32_t terms_good[4] = { 1000, 30000, 29000 };
+	static const uint32_t terms_more[4] = { 1000, 30000, 29000, 1 };
 	const struct {
 		const char *what, *want;
 		int type;
@@ -244,7 +150,14 @@ static void wrong_payloads(void)
 		{ "ack of nothing", "nothing", ACK, zeros, 72 },
 		{ "ack of what was not sent", "out of turn", ACK, ack_none,
 		  72 },
-		{ "ping of zero", "zero", PING, zeros, 8 },
+		{ "ping of zero", "zero", PING, zeros, 16 },
+		{ "ping without a time", "time", PING, ping_timeless, 16 },
+		{ "pong of zero", "zero", PONG, zeros, 16 },
+		{ "pong of what was not sent", "not sent", PONG, pong_early,
+		  16 },
+		{ "terms again", "twice", TERMS, terms_good, 16 },
+		{ "terms of zero", "zero", TERMS, zeros, 16 },
+		{ "terms with more", "unknown", TERMS, terms_more, 16 },
 		{ "lookup of zeros", "zero id", LOOKUP, zeros, 152 },
 		{ "lookup of no name", "name", LOOKUP, lookup_none, 152 },
 		{ "lookup of a name of spaces", "name", LOOKUP, lookup_space,
@@ -272,33 +185,68 @@ static void wrong_payloads(void)
 	}
 }
 
+/* Who does not say what it keeps to, or what nobody can keep to. */
+static void wrong_terms(void)
+{
+	static const struct {
+		const char *what, *want;
+		uint32_t terms[4];
+	} cases[] = {
+		{ "a heartbeat of 9 ms", "heartbeat below", { 9, 30000, 100 } },
+		{ "a deadline of 600001 ms",
+		  "deadline above",
+		  { 1000, 600001, 29000 } },
+		{ "two heartbeats", "three heartbeats", { 1000, 2999, 1500 } },
+		{ "a lease of 999 ms",
+		  "below one heartbeat",
+		  { 1000, 30000, 999 } },
+		{ "a lease as long as the deadline",
+		  "before the deadline",
+		  { 1000, 30000, 30000 } },
+		{ "all ones", "unknown fields", { -1, -1, -1, -1 } },
+	};
+	static const uint64_t ping[2] = { 1, 1 };
+
+	xt_case("terms");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		xt_raw_connect(&raw);
+		message(TERMS, cases[i].terms, 16);
+		ends_with(cases[i].what, cases[i].want);
+	}
+	xt_raw_connect(&raw);
+	message(PING, ping, sizeof(ping));
+	ends_with("a ping before the terms", "before the terms");
+	xt_raw_connect(&raw);
+	message(BYE, NULL, 0);
+	ends_with("a bye before the terms", "before the terms");
+}
+
 static void cut_short(void)
 {
-	struct header h;
+	struct xt_raw_header h;
 
 	xt_case("cut short");
 	open_session();
-	close(our_end);
+	shutdown(raw.fd, SHUT_WR);
 	ends_with("nothing but a connection", "connection lost");
 	open_session();
-	h = header(PING, 8);
-	put(&h, 5);
-	close(our_end);
+	h = xt_raw_header(&raw, PING, 16);
+	xt_raw_put(&raw, &h, 5);
+	shutdown(raw.fd, SHUT_WR);
 	ends_with("part of a header", "connection lost");
 	open_session();
-	h = header(GRANT, 56);
-	put(&h, sizeof(h));
-	put(&h, 20);
-	close(our_end);
+	h = xt_raw_header(&raw, GRANT, 56);
+	xt_raw_put(&raw, &h, sizeof(h));
+	xt_raw_put(&raw, &h, 20);
+	shutdown(raw.fd, SHUT_WR);
 	ends_with("part of a payload", "connection lost");
-	our_end = -1;
 
-	params.heartbeat_ms = 50;
-	params.deadline_ms = 500;
+	raw.params.heartbeat_ms = 50;
+	raw.params.deadline_ms = 500;
 	open_session();
-	ends_with("silence", "silent");
-	params.heartbeat_ms = 1000;
-	params.deadline_ms = 30000;
+	ends_with("silence", "no heartbeat was answered");
+	raw.params.heartbeat_ms = 1000;
+	raw.params.deadline_ms = 30000;
 	open_session();
 	message(BYE, NULL, 0);
 	ends_with("bye", "closed by the other");
@@ -383,6 +331,17 @@ static void *look_up(void *arg)
 	return NULL;
 }
 
+/* All that comes is read, and pings are answered: nothing else is. */
+static void *answer_pings(void *unused)
+{
+	uint64_t payload[2048];
+
+	(void)unused;
+	while (receive(payload, sizeof(payload)) > 0)
+		;
+	return NULL;
+}
+
 /*
  * Looks a name up in the partition that we are, which answers so; or, without
  * @type, answers nothing, and is no more heard of.
@@ -394,7 +353,7 @@ static struct looked looks_up(int type, const uint64_t *rest, uint32_t length)
 	pthread_t thread;
 	char name[32];
 
-	snprintf(name, sizeof(name), "1000:raw@%d", params.partid);
+	snprintf(name, sizeof(name), "1000:raw@%d", raw.params.partid);
 	l.name = name;
 	xt_need(!pthread_create(&thread, NULL, look_up, &l), "a thread");
 	xt_ok(receive(question, sizeof(question)) == LOOKUP && question[0] &&
@@ -413,7 +372,7 @@ static struct looked looks_up(int type, const uint64_t *rest, uint32_t length)
 /* What another partition may answer to a lookup, and that it may not. */
 static void lookups(void)
 {
-	const uint64_t segid = (uint64_t)params.partid << 48 | 0x123456;
+	const uint64_t segid = (uint64_t)raw.params.partid << 48 | 0x123456;
 	const uint64_t found[3] = { 0, segid, (uint64_t)OK << 32 | 1000 };
 	const uint64_t none[3] = { 0, 0, (uint64_t)NOENT << 32 };
 	const uint64_t refused[3] = { 0, 0, (uint64_t)ACCES << 32 };
@@ -431,22 +390,22 @@ static void lookups(void)
 	message(BYE, NULL, 0);
 	ends_with("bye", "closed by the other");
 
-	params.heartbeat_ms = 200;
-	params.deadline_ms = 2000;
+	raw.params.heartbeat_ms = 200;
+	raw.params.deadline_ms = 2000;
 	open_session();
 	l = looks_up(GET_REPLY, permit, sizeof(permit));
 	xt_ok(l.error == EHOSTUNREACH,
 	      "the answer to another question is none (errno %d, %lld ms)",
 	      l.error, l.ms);
-	ends_with("silence", "silent");
+	ends_with("silence", "the lease ended");
 	open_session();
 	l = looks_up(0, NULL, 0);
 	xt_ok(l.error == EHOSTUNREACH && l.ms < 20000,
 	      "no answer is EHOSTUNREACH in the end (errno %d, %lld ms)",
 	      l.error, l.ms);
-	ends_with("silence", "silent");
-	params.heartbeat_ms = 1000;
-	params.deadline_ms = 30000;
+	ends_with("silence", "the lease ended");
+	raw.params.heartbeat_ms = 1000;
+	raw.params.deadline_ms = 30000;
 	open_session();
 	l = looks_up(BYE, NULL, 0);
 	xt_ok(l.error == EHOSTUNREACH,
@@ -458,13 +417,17 @@ static void lookups(void)
 /* The errno of a fence of what one session held. */
 static int fence(uint64_t epoch)
 {
-	xt_nl_begin(&nl, XPMEM_CMD_FENCE, 0);
-	xt_nl_put(&nl, XPMEM_A_PARTID, &params.partid, sizeof(params.partid));
-	xt_nl_put(&nl, XPMEM_A_EPOCH, &epoch, sizeof(epoch));
-	return xt_nl_call(&nl, NULL);
+	xt_nl_begin(&raw.nl, XPMEM_CMD_FENCE, 0);
+	xt_nl_put(&raw.nl, XPMEM_A_PARTID, &raw.params.partid,
+		  sizeof(raw.params.partid));
+	xt_nl_put(&raw.nl, XPMEM_A_EPOCH, &epoch, sizeof(epoch));
+	return xt_nl_call(&raw.nl, NULL);
 }
 
-/* An importer that is granted a page and never acknowledges. */
+/*
+ * An importer that is granted a page and never acknowledges. It is alive
+ * otherwise: its heartbeats do not help it.
+ */
 static void never_acks(void)
 {
 	char *mem = xt_map(xt_page);
@@ -472,60 +435,65 @@ static void never_acks(void)
 	uint64_t fetch[5] = { 6, segid, 0, 0, 3ULL << 32 | 1 };
 	uint64_t get[12] = { 5, segid, 0, 3 };
 	uint64_t answer[16] = { 0 };
+	pthread_t alive;
 	long long start;
 	int error, ends[2];
 
 	xt_case("never acks");
 	*(volatile char *)mem = 1;
-	params.heartbeat_ms = 200;
-	params.deadline_ms = 2000;
+	raw.params.heartbeat_ms = 200;
+	raw.params.deadline_ms = 6000;
 	open_session();
 	message(GET, get, sizeof(get));
-	xt_ok(receive(answer, sizeof(answer)) == GET_REPLY &&
+	xt_ok(receive(answer, sizeof(answer)) == GET_REPLY && answer[0] == 5 &&
 		      (uint32_t)answer[2] == OK,
 	      "a get by root is permitted");
 	message(FETCH, fetch, sizeof(fetch));
-	xt_ok(receive(answer, sizeof(answer)) == GRANT &&
+	xt_ok(receive(answer, sizeof(answer)) == GRANT && answer[0] == 6 &&
 		      (uint32_t)answer[2] == OK,
 	      "a fetch is granted");
 	xt_ok(xt_stat("exported") == 1, "the page is exported");
+	xt_need(!pthread_create(&alive, NULL, answer_pings, NULL), "a thread");
 	start = xt_ms();
 	munmap(mem, xt_page);
-	xt_ok(xt_ms() - start < 20000,
-	      "munmap waited for the deadline, %lld ms", xt_ms() - start);
-	ends_with("an importer that does not acknowledge", "");
+	xt_note("munmap waited for the deadline of %u ms: %lld ms",
+		raw.params.deadline_ms, xt_ms() - start);
+	pthread_join(alive, NULL);
+	ends_with("an importer that answers pings and no revoke",
+		  "a revoke was not acknowledged");
 	xt_ok(xt_stat("quarantine") == 1, "the page is in quarantine");
 	xt_tcp_pair(ends);
-	params.fd = ends[0];
-	error = xt_session_add(&nl, &params);
+	raw.params.fd = ends[0];
+	error = xt_session_add(&raw.nl, &raw.params);
 	xt_ok(error == EINVAL, "a new session with the old epoch: %s",
-	      nl.message);
+	      raw.nl.message);
 	close(ends[0]);
 	close(ends[1]);
 	open_session();
-	xt_ok(fence(params.epoch - 2) == ENOENT,
+	xt_ok(fence(raw.params.epoch - 2) == ENOENT,
 	      "fence of an older session: ENOENT");
-	xt_ok(fence(params.epoch) == EBUSY, "fence of the new one: EBUSY");
-	xt_ok(fence(params.epoch - 1) == EBUSY,
+	xt_ok(fence(raw.params.epoch) == EBUSY, "fence of the new one: EBUSY");
+	xt_ok(fence(raw.params.epoch - 1) == EBUSY,
 	      "fence of the old one while the same boot is up: EBUSY (%s)",
-	      nl.message);
+	      raw.nl.message);
 	message(BYE, NULL, 0);
 	ends_with("bye", "closed by the other");
 	xt_ok(xt_stat("quarantine") == 1, "the page stays in quarantine");
-	xt_ok(!fence(params.epoch - 1), "fence");
+	xt_ok(!fence(raw.params.epoch - 1), "fence");
 	xt_ok(xt_stat("quarantine") == 0, "then it is not");
-	xt_ok(fence(params.epoch - 1) == ENOENT, "fence it again: ENOENT");
+	xt_ok(fence(raw.params.epoch - 1) == ENOENT, "fence it again: ENOENT");
 	xt_ok(!xpmem_remove(segid), "xpmem_remove");
-	params.heartbeat_ms = 1000;
-	params.deadline_ms = 30000;
+	raw.params.heartbeat_ms = 1000;
+	raw.params.deadline_ms = 30000;
 }
 
 /* The errno of a request that names only our partition. */
 static int session_del(void)
 {
-	xt_nl_begin(&nl, XPMEM_CMD_SESSION_DEL, 0);
-	xt_nl_put(&nl, XPMEM_A_PARTID, &params.partid, sizeof(params.partid));
-	return xt_nl_call(&nl, NULL);
+	xt_nl_begin(&raw.nl, XPMEM_CMD_SESSION_DEL, 0);
+	xt_nl_put(&raw.nl, XPMEM_A_PARTID, &raw.params.partid,
+		  sizeof(raw.params.partid));
+	return xt_nl_call(&raw.nl, NULL);
 }
 
 /*
@@ -550,19 +518,20 @@ static void closed_here(void)
 	message(FETCH, fetch, sizeof(fetch));
 	xt_need(receive(answer, sizeof(answer)) == GRANT, "a grant");
 	xt_ok(!session_del(), "session-del");
-	xt_ok(session_del() == ENOENT, "once more: ENOENT (%s)", nl.message);
+	xt_ok(session_del() == ENOENT, "once more: ENOENT (%s)",
+	      raw.nl.message);
 	xt_tcp_pair(ends);
-	params.fd = ends[0];
-	params.epoch++;
-	error = xt_session_add(&nl, &params);
-	params.epoch--;
+	raw.params.fd = ends[0];
+	raw.params.epoch++;
+	error = xt_session_add(&raw.nl, &raw.params);
+	raw.params.epoch--;
 	xt_ok(error == EBUSY, "a new session has to wait: EBUSY (%s)",
-	      nl.message);
+	      raw.nl.message);
 	close(ends[0]);
 	close(ends[1]);
 	xt_ok(receive(answer, sizeof(answer)) == REVOKE,
 	      "what was granted is revoked");
-	ack[0] = last_seq;
+	ack[0] = raw.seq;
 	message(ACK, ack, sizeof(ack));
 	xt_ok(receive(answer, sizeof(answer)) == BYE, "then it says bye");
 	ends_with("session-del", "closed here");
@@ -578,25 +547,27 @@ static void noise(void)
 	xt_case("noise");
 	srandom(4711 + xt_me);
 	for (int i = 0; i < 50; i++) {
-		struct header h;
+		struct xt_raw_header h;
 
 		for (size_t j = 0; j < sizeof(bytes); j++)
 			bytes[j] = random();
 		open_session();
 		/* A right header at first, so that payloads are looked at. */
 		if (i % 2) {
-			static const int sizes[] = { 0,	 96, 24, 8, 40,	 56,
-						     32, 72, 8,	 0, 152, 24 };
-			int type = 1 + i / 2 % FOUND;
+			static const int sizes[] = { 0,	  96, 24, 8,  40,
+						     56,  32, 72, 16, 0,
+						     152, 24, 16, 16 };
+			int type = 1 + i / 2 % PONG;
 
-			h = header(type, sizes[type]);
-			put(&h, sizeof(h));
-			put(bytes, sizes[type]);
+			h = xt_raw_header(&raw, type, sizes[type]);
+			xt_raw_put(&raw, &h, sizeof(h));
+			xt_raw_put(&raw, bytes, sizes[type]);
 		}
-		put(bytes, sizeof(bytes));
-		shutdown(our_end, SHUT_WR);
-		xt_need(reason()[0], "noise %d: the session ends", i);
-		close(our_end);
+		xt_raw_put(&raw, bytes, sizeof(bytes));
+		shutdown(raw.fd, SHUT_WR);
+		xt_need(xt_raw_reason(&raw)[0], "noise %d: the session ends",
+			i);
+		close(raw.fd);
 	}
 	xt_ok(true, "50 sessions of noise ended");
 }
@@ -604,12 +575,10 @@ static void noise(void)
 int main(void)
 {
 	xt_start("rawsession");
-	xt_nl_open(&nl);
-	xt_nl_open(&events);
-	xt_nl_listen(&events);
-	xt_session_good(&params);
+	xt_raw_start(&raw);
 	wrong_headers();
 	wrong_payloads();
+	wrong_terms();
 	cut_short();
 	no_such_segment();
 	not_permitted();

@@ -16,7 +16,9 @@
  * A connection may break at any time.  Each side then reads as much as it likes
  * of what was still under way to it, and notices at some time; what it sends
  * meanwhile goes nowhere.  An importer that has not noticed keeps the page
- * mapped.  A fence cuts it first.  A page that is granted counts as mapped.
+ * mapped.  A fence cuts it first.  A page that is granted counts as mapped.  The
+ * end of a lease is a connection that the importer breaks and at once notices;
+ * when it comes, in time, is the matter of test_lease.c.
  *
  * What is bounded: fetches of one importer under way, so that its touches and
  * detaches do not pile up without end, and the length of a channel.  A full
