@@ -339,7 +339,6 @@ static void home_as_well(void)
 	xpmem_segid_t segid = xt_export(mem, xt_page, 0600);
 	const uint64_t get[12] = { 5, segid, 0, 3 };
 	const uint64_t fetch[5] = { 6, segid, 0, 0, 3ULL << 32 | 1 };
-	uint16_t partid = raw.params.partid;
 	struct xt_import imp;
 	unsigned long pongs;
 
@@ -361,7 +360,10 @@ static void home_as_well(void)
 	home_ended("an importer of ours", "lease ended");
 	xt_ok(xt_stat("quarantine") == 1, "what it held is in quarantine");
 	xt_nl_begin(&raw.nl, XPMEM_CMD_FENCE, 0);
-	xt_nl_put(&raw.nl, XPMEM_A_PARTID, &partid, sizeof(partid));
+	xt_nl_put(&raw.nl, XPMEM_A_PARTID, &raw.params.partid,
+		  sizeof(raw.params.partid));
+	xt_nl_put(&raw.nl, XPMEM_A_EPOCH, &raw.params.epoch,
+		  sizeof(raw.params.epoch));
 	xt_ok(!xt_nl_call(&raw.nl, NULL), "fence");
 	xt_ok(xt_stat("quarantine") == 0, "then it is not");
 	xt_ok(!xpmem_remove(segid), "xpmem_remove");
@@ -373,11 +375,12 @@ static void wrong_pongs(void)
 {
 	static const struct {
 		const char *what, *want;
-		int64_t count, sent; /* added to the right ones */
+		int64_t count, sent; /* added to the right ones: far, for
+				      * another ping may be under way */
 	} cases[] = {
-		{ "a pong of the next ping", "not sent", 1, 0 },
+		{ "a pong of a ping to come", "not sent", 1000, 0 },
 		{ "a pong from the future", "another time", 0, 1LL << 40 },
-		{ "a pong from the past", "another time", 0, -1 },
+		{ "a pong from the past", "another time", 0, -(1LL << 40) },
 	};
 	uint64_t payload[2048], pong[2];
 
