@@ -13,6 +13,8 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include <uapi/linux/xpmem_netlink.h>
+
 #include "trace.h"
 #include "xpmem.h"
 
@@ -327,6 +329,7 @@ static void session_fill(struct xpmem_session *session,
 	session->epoch = params->epoch;
 	session->heartbeat_ms = params->heartbeat_ms;
 	session->deadline_ms = params->deadline_ms;
+	session->tls = params->security == XPMEM_SECURITY_TLS;
 	memcpy(session->boot_id, params->boot_id, sizeof(session->boot_id));
 }
 

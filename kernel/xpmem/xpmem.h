@@ -722,6 +722,7 @@ struct xpmem_session_params {
 	u8 boot_id[16];
 	u32 heartbeat_ms;
 	u32 deadline_ms;
+	u32 security;
 };
 
 struct xpmem_session_info {
@@ -824,6 +825,7 @@ struct xpmem_ping {
  * @started:  its slot is taken: messages may be received
  * @reason:   why it ended; constant string, written once
  * @sock:     ours alone since the daemon handed it over
+ * @tls:      what is sent and received is encrypted by @sock
  * @window:   the other side's memory
  * @rx:       the thread that receives and carries out
  * @rx_buf:   its payload buffer
@@ -855,6 +857,7 @@ struct xpmem_session {
 	bool settled;
 	u64 lost;
 	struct xpmem_history *history;
+	bool tls;
 	struct completion started;
 	const char *reason;
 	struct socket *sock;
@@ -915,6 +918,38 @@ extern struct workqueue_struct *xpmem_session_wq;
 
 int xpmem_fence_session(u16 partid, u64 epoch, u64 *pages,
 			struct netlink_ext_ack *extack);
+
+/* --- tls.c --------------------------------------------------------------- */
+
+struct sock;
+
+#if IS_ENABLED(CONFIG_TLS)
+const char *xpmem_tls_vet(struct sock *sk, bool tls);
+bool xpmem_tls_sent(const struct sock *sk);
+const char *xpmem_tls_failed(int err, const char *otherwise);
+const char *xpmem_tls_read(struct socket *sock, void *buf, size_t size);
+#else
+static inline const char *xpmem_tls_vet(struct sock *sk, bool tls)
+{
+	return tls ? "this kernel has no TLS" : NULL;
+}
+
+static inline bool xpmem_tls_sent(const struct sock *sk)
+{
+	return true;
+}
+
+static inline const char *xpmem_tls_failed(int err, const char *otherwise)
+{
+	return otherwise;
+}
+
+static inline const char *xpmem_tls_read(struct socket *sock, void *buf,
+					 size_t size)
+{
+	return "this kernel has no TLS";
+}
+#endif
 
 /* --- ask.c --------------------------------------------------------------- */
 

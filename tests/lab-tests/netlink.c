@@ -17,6 +17,7 @@
 static const char *const attr_names[XT_SESSION_ATTRS] = {
 	"partid", "fd",	    "epoch",   "version",      "page-size",
 	"fabric", "window", "boot-id", "heartbeat-ms", "deadline-ms",
+	"security",
 };
 
 static struct xt_nl nl;
@@ -108,6 +109,8 @@ static void wrong_values(void)
 	WRONG(heartbeat_ms, 31000);
 	WRONG(deadline_ms, 0);
 	WRONG(deadline_ms, 0xffffffff);
+	WRONG(security, 0);
+	WRONG(security, 3);
 
 	s = good;
 	strcpy(s.window, "0000:00:1f.7");
@@ -128,6 +131,7 @@ static void wrong_sockets(void)
 	WRONG(fd, 0xffffffff);
 	WRONG(fd, 12345);
 	WRONG(fd, STDOUT_FILENO);
+	WRONG(security, XPMEM_SECURITY_TLS);
 	s.fd = socket(AF_INET, SOCK_DGRAM, 0);
 	refused(xt_session_add(&nl, &s), "session-add: a UDP socket");
 	close(s.fd);

@@ -10,15 +10,12 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <linux/xpmem_netlink.h>
-
-#define EVENT_MS 60000
 
 /* The wire format, written out once more on purpose. */
 enum {
@@ -111,24 +108,7 @@ static int receive(void *payload, size_t size)
 /* The reason with which our session ended. */
 static const char *reason(void)
 {
-	static char text[XPMEM_REASON_MAX + 1];
-	const struct nlattr *state, *attr;
-	uint16_t partid;
-
-	for (;;) {
-		state = xt_nl_event(&events, EVENT_MS);
-		xt_need(state != NULL, "an event of the session");
-		attr = xt_nl_attr(&events, XPMEM_A_PARTID);
-		partid = *(const uint16_t *)xt_nl_data(attr);
-		if (partid == params.partid &&
-		    *(const uint32_t *)xt_nl_data(state) ==
-			    XPMEM_SESSION_STATE_LOST)
-			break;
-	}
-	attr = xt_nl_attr(&events, XPMEM_A_REASON);
-	snprintf(text, sizeof(text), "%s",
-		 attr ? (const char *)xt_nl_data(attr) : "");
-	return text;
+	return xt_session_end(&events, params.partid);
 }
 
 static void ends_with(const char *what, const char *want)
