@@ -38,6 +38,8 @@ static munge_ctx_t auth_context(char *reason)
 	}
 	if ((auth_socket &&
 	     munge_ctx_set(ctx, MUNGE_OPT_SOCKET, auth_socket)) ||
+	    munge_ctx_set(ctx, MUNGE_OPT_CIPHER_TYPE, MUNGE_CIPHER_AES256) ||
+	    munge_ctx_set(ctx, MUNGE_OPT_MAC_TYPE, MUNGE_MAC_SHA256) ||
 	    munge_ctx_set(ctx, MUNGE_OPT_TTL, AUTH_TTL) ||
 	    munge_ctx_set(ctx, MUNGE_OPT_UID_RESTRICTION, auth_uid)) {
 		reason_set(reason, "munge: %s", munge_ctx_strerror(ctx));
@@ -65,6 +67,7 @@ static const char *advice(munge_err_t err)
 /**
  * auth_create - have a credential made
  * @claim:      what it is for
+ * @secret:     told to the other side
  * @credential: filled in, ended by a zero
  * @reason:     REASON_SIZE bytes, filled in on failure
  *
@@ -73,8 +76,10 @@ static const char *advice(munge_err_t err)
  * Return: 0 or -1.
  */
 int auth_create(const struct auth_claim *claim,
+		const uint8_t secret[AUTH_SECRET_LEN],
 		char credential[MESSAGE_CREDENTIAL_MAX + 1], char *reason)
 {
+	struct auth_payload payload = { .claim = *claim };
 	munge_ctx_t ctx = auth_context(reason);
 	char *made = NULL;
 	munge_err_t err;
@@ -83,7 +88,9 @@ int auth_create(const struct auth_claim *claim,
 
 	if (!ctx)
 		return -1;
-	err = munge_encode(&made, ctx, claim, sizeof(*claim));
+	memcpy(payload.secret, secret, sizeof(payload.secret));
+	err = munge_encode(&made, ctx, &payload, sizeof(payload));
+	explicit_bzero(&payload, sizeof(payload));
 	if (err != EMUNGE_SUCCESS) {
 		reason_set(reason, "munge makes no credential: %s%s",
 			   munge_ctx_strerror(ctx), advice(err));
@@ -107,6 +114,7 @@ destroy_context:
 /**
  * auth_verify - is this the credential that the other side owes us?
  * @claim:      what it must be for
+ * @secret:     filled in
  * @credential: ended by a zero
  * @reason:     REASON_SIZE bytes, filled in on failure
  *
@@ -115,11 +123,11 @@ destroy_context:
  *
  * Return: 0 or -1.
  */
-int auth_verify(const struct auth_claim *claim, const char *credential,
-		char *reason)
+int auth_verify(const struct auth_claim *claim, uint8_t secret[AUTH_SECRET_LEN],
+		const char *credential, char *reason)
 {
 	munge_ctx_t ctx = auth_context(reason);
-	void *payload = NULL;
+	struct auth_payload *payload = NULL;
 	munge_err_t err;
 	int length = 0, ret = -1;
 	uid_t uid = (uid_t)-1;
@@ -127,18 +135,23 @@ int auth_verify(const struct auth_claim *claim, const char *credential,
 
 	if (!ctx)
 		return -1;
-	err = munge_decode(credential, ctx, &payload, &length, &uid, &gid);
+	err = munge_decode(credential, ctx, (void **)&payload, &length, &uid,
+			   &gid);
 	if (err != EMUNGE_SUCCESS)
 		reason_set(reason, "munge refuses its credential: %s%s",
 			   munge_ctx_strerror(ctx), advice(err));
 	else if (uid != auth_uid)
 		reason_set(reason, "its credential is of user %u, not %u", uid,
 			   auth_uid);
-	else if (length != (int)sizeof(*claim) ||
-		 memcmp(payload, claim, sizeof(*claim)))
+	else if (length != (int)sizeof(*payload) ||
+		 memcmp(&payload->claim, claim, sizeof(*claim)))
 		reason_set(reason, "its credential is for something else");
 	else
 		ret = 0;
+	if (!ret)
+		memcpy(secret, payload->secret, AUTH_SECRET_LEN);
+	if (payload)
+		explicit_bzero(payload, (size_t)length);
 	free(payload);
 	munge_ctx_destroy(ctx);
 	return ret;

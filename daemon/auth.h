@@ -9,6 +9,7 @@
 #include "message.h"
 
 #define AUTH_LABEL "xpmem session\n\n"
+#define AUTH_SECRET_LEN 32
 
 /**
  * struct auth_claim - what a credential is for, and nothing else
@@ -20,6 +21,7 @@
  * @version:   agreed wire version
  * @page_size: agreed, bytes
  * @machine:   agreed EM_*
+ * @security:  agreed
  * @versions:  the oldest and the newest that the connector speaks, then the
  *             acceptor: nobody between them can make them agree on less
  * @zero:      zero
@@ -37,8 +39,9 @@ struct auth_claim {
 	uint32_t version;
 	uint32_t page_size;
 	uint16_t machine;
+	uint16_t security;
 	uint16_t versions[2][2];
-	uint16_t zero[3];
+	uint16_t zero[2];
 	uint8_t nonces[2][MESSAGE_NONCE_LEN];
 	uint8_t boot_ids[2][XPMEM_BOOT_ID_LEN];
 };
@@ -47,10 +50,22 @@ _Static_assert(sizeof(AUTH_LABEL) == sizeof(((struct auth_claim *)0)->label),
 	       "the label fills its place");
 _Static_assert(sizeof(struct auth_claim) == 144, "no padding in a claim");
 
+/**
+ * struct auth_payload - what munge encrypts: only the user for whom it is can
+ * have it decrypted, on a machine that has the same key
+ * @claim:  what the credential is for
+ * @secret: its maker's part of the session's key
+ */
+struct auth_payload {
+	struct auth_claim claim;
+	uint8_t secret[AUTH_SECRET_LEN];
+};
+
 void auth_init(const char *socket, uid_t uid);
 int auth_create(const struct auth_claim *claim,
+		const uint8_t secret[AUTH_SECRET_LEN],
 		char credential[MESSAGE_CREDENTIAL_MAX + 1], char *reason);
-int auth_verify(const struct auth_claim *claim, const char *credential,
-		char *reason);
+int auth_verify(const struct auth_claim *claim, uint8_t secret[AUTH_SECRET_LEN],
+		const char *credential, char *reason);
 
 #endif

@@ -6,18 +6,15 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config.h"
 
-#define CONFIG_FILE_MAX (1024 * 1024)
 #define WORDS_MAX 32
 
 /**
@@ -236,6 +233,30 @@ static int set_auth_uid(struct parser *p)
 	return 0;
 }
 
+static int parse_security(struct parser *p, uint16_t *security)
+{
+	if (!strcmp(p->word[1], "tls"))
+		*security = XPMEM_SECURITY_TLS;
+	else if (!strcmp(p->word[1], "plain"))
+		*security = XPMEM_SECURITY_PLAIN;
+	else
+		return fail(
+			p, p->line,
+			"security \"%s\" is not known; use \"tls\", or \"plain\" on both sides",
+			p->word[1]);
+	return 0;
+}
+
+static int set_security(struct parser *p)
+{
+	return parse_security(p, &p->config->security);
+}
+
+static int set_peer_security(struct parser *p)
+{
+	return parse_security(p, &p->peer->security);
+}
+
 static int set_peer_address(struct parser *p)
 {
 	return parse_address(p, &p->peer->address);
@@ -377,11 +398,13 @@ static const struct directive directives[] = {
 	  set_fence_timeout },
 	{ "munge-socket", "munge-socket PATH", 2, false, set_munge_socket },
 	{ "auth-uid", "auth-uid UID", 2, false, set_auth_uid },
+	{ "security", "security tls|plain", 2, false, set_security },
 	{ "address", "address ADDRESS PORT", 3, true, set_peer_address },
 	{ "fabric", "fabric window", 2, true, set_peer_fabric },
 	{ "window", "window pci ADDRESS", 3, true, set_peer_window },
 	{ "fence-options", "fence-options KEY=VALUE...", 0, true,
 	  set_fence_options },
+	{ "security", "security tls|plain", 2, true, set_peer_security },
 };
 
 #define NDIRECTIVES (sizeof(directives) / sizeof(directives[0]))
@@ -473,6 +496,17 @@ static int split_line(struct parser *p, char *at)
 	}
 }
 
+/* What stands behind the peers counts for them, too. */
+static void default_security(struct config *config)
+{
+	size_t i;
+
+	for (i = 0; i < config->npeers; i++) {
+		if (!config->peers[i].security)
+			config->peers[i].security = config->security;
+	}
+}
+
 static int check_config(struct parser *p)
 {
 	const struct config *config = p->config;
@@ -526,6 +560,7 @@ int config_parse(struct config *config, const char *path, char *text,
 		.heartbeat_ms = 500,
 		.deadline_ms = 10000,
 		.fence_timeout_ms = 60000,
+		.security = XPMEM_SECURITY_TLS,
 	};
 	while ((line = strsep(&text, "\n"))) {
 		if (text || *line || !p.line)
@@ -533,60 +568,13 @@ int config_parse(struct config *config, const char *path, char *text,
 		if (split_line(&p, line) || parse_words(&p))
 			goto free_config;
 	}
+	default_security(config);
 	if (!check_config(&p))
 		return 0;
 
 free_config:
 	config_free(config);
 	return -1;
-}
-
-/**
- * config_load - read a configuration file
- * @config: filled in; config_free() it after success
- * @path:   the file
- * @error:  CONFIG_ERROR_SIZE bytes, filled in on failure
- *
- * Return: 0, or -1 with @error set and @config empty.
- */
-int config_load(struct config *config, const char *path, char *error)
-{
-	FILE *file = fopen(path, "re");
-	char *text = NULL;
-	size_t size;
-	int ret = -1;
-
-	*config = (struct config){};
-	if (!file) {
-		snprintf(
-			error, CONFIG_ERROR_SIZE,
-			"%s: %s; create it, see xpmemd.conf(5), or name another with -c",
-			path, strerror(errno));
-		return -1;
-	}
-	text = malloc(CONFIG_FILE_MAX + 1);
-	if (!text) {
-		snprintf(error, CONFIG_ERROR_SIZE, "%s: no memory; free some",
-			 path);
-		goto close_file;
-	}
-	size = fread(text, 1, CONFIG_FILE_MAX + 1, file);
-	if (ferror(file) || size > CONFIG_FILE_MAX ||
-	    memchr(text, '\0', size)) {
-		snprintf(
-			error, CONFIG_ERROR_SIZE,
-			"%s: is no text file of at most %d bytes; correct the path",
-			path, CONFIG_FILE_MAX);
-		goto free_text;
-	}
-	text[size] = '\0';
-	ret = config_parse(config, path, text, error);
-
-free_text:
-	free(text);
-close_file:
-	fclose(file);
-	return ret;
 }
 
 /**

@@ -32,6 +32,7 @@ struct config_address {
  * @address: of its xpmemd
  * @fabric:  enum xpmem_fabric; 0 when not given
  * @window:  PCI address of the device that shows its memory
+ * @security: enum xpmem_security
  * @line:    where its block starts
  * @fence_options: what the fence command must know of it: lines KEY=VALUE
  */
@@ -40,6 +41,7 @@ struct config_peer {
 	struct config_address address;
 	uint32_t fabric;
 	char window[XPMEM_WINDOW_MAX + 1];
+	uint16_t security;
 	unsigned int line;
 	char fence_options[CONFIG_OPTIONS_SIZE];
 };
@@ -57,6 +59,7 @@ struct config_peer {
  * @heartbeat_ms:  between heartbeats
  * @deadline_ms:   that a revoke may take
  * @auth_uid:      user that a peer's xpmemd runs as
+ * @security:      enum xpmem_security of peers that do not say otherwise
  * @peers:         array; freed by config_free()
  * @npeers:        its length
  */
@@ -72,6 +75,7 @@ struct config {
 	uint32_t heartbeat_ms;
 	uint32_t deadline_ms;
 	uid_t auth_uid;
+	uint16_t security;
 	struct config_peer *peers;
 	size_t npeers;
 };

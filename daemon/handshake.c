@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * From a TCP connection to an authenticated one: HELLO, AUTH, READY (see
- * message.h).  The step before is peer.c or listen.c, the step after peer.c
- * with the result.
+ * message.h), TLS.  What is said there is agree.c's and tls.c's.  The step
+ * before is peer.c or listen.c, the step after peer.c with the result.
  * Invariant: nothing but the bytes of the messages is read from the socket;
  * what follows belongs to the kernel.
  */
@@ -17,10 +17,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "auth.h"
+#include "agree.h"
 #include "handshake.h"
 #include "log.h"
 #include "loop.h"
+#include "tls.h"
 
 /* Our own ELF header; the linker knows where it is. */
 extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
@@ -32,6 +33,7 @@ enum handshake_state {
 	HANDSHAKE_AUTH,
 	HANDSHAKE_READY,
 	HANDSHAKE_FLUSH, /* all is said; the rest must leave */
+	HANDSHAKE_TLS, /* whatever GnuTLS awaits */
 	HANDSHAKE_END, /* refused; the other side closes */
 };
 
@@ -42,11 +44,8 @@ enum handshake_state {
  * @ops:    the owner's
  * @owner:  for @ops
  * @state:  what is awaited next
- * @role:   our role
- * @fabric: to be used
- * @mine:   the HELLO that we send
- * @theirs: the HELLO that came; its partid is the expected one before
- * @version: agreed
+ * @agreed: what the two sides told each other
+ * @tls:    from HANDSHAKE_TLS on
  * @in:     the message being received
  * @got:    bytes of it
  * @out:    messages to send
@@ -60,10 +59,8 @@ struct handshake {
 	const struct handshake_ops *ops;
 	void *owner;
 	enum handshake_state state;
-	enum handshake_role role;
-	struct message_hello mine;
-	struct message_hello theirs;
-	uint32_t version;
+	struct agreement agreed;
+	struct tls *tls;
 	uint8_t in[MESSAGE_SIZE_MAX];
 	size_t got;
 	uint8_t out[3 * MESSAGE_SIZE_MAX];
@@ -119,22 +116,32 @@ int handshake_local_init(struct handshake_local *local, uint16_t partid)
 	return 0;
 }
 
+/* Returns the socket, which is the caller's then. */
+static int handshake_free(struct handshake *hs)
+{
+	int fd = hs->source.fd;
+
+	loop_timer_cancel(&hs->timer);
+	loop_remove(&hs->source);
+	tls_destroy(hs->tls);
+	explicit_bzero(hs, sizeof(*hs));
+	free(hs);
+	return fd;
+}
+
 /**
  * handshake_destroy - break a handshake off
  * @hs: freed, its socket closed; its owner is not called
  */
 void handshake_destroy(struct handshake *hs)
 {
-	loop_timer_cancel(&hs->timer);
-	loop_remove(&hs->source);
-	close(hs->source.fd);
-	free(hs);
+	close(handshake_free(hs));
 }
 
 static void fail(struct handshake *hs, const char *reason)
 {
 	const struct handshake_ops *ops = hs->ops;
-	uint16_t partid = hs->theirs.partid;
+	uint16_t partid = hs->agreed.theirs.partid;
 	void *owner = hs->owner;
 	char copy[REASON_SIZE];
 
@@ -143,42 +150,72 @@ static void fail(struct handshake *hs, const char *reason)
 	ops->done(owner, partid, NULL, copy);
 }
 
-/*
- * Both nonces are fresh, so one honest side is enough to make an epoch that
- * was not used before.
- */
-static uint64_t epoch_of(const struct message_hello *a,
-			 const struct message_hello *b)
-{
-	uint64_t epoch = 0, word;
-	unsigned int i;
-
-	for (i = 0; i < MESSAGE_NONCE_LEN; i += sizeof(word)) {
-		memcpy(&word, a->nonce + i, sizeof(word));
-		epoch ^= le64toh(word);
-		memcpy(&word, b->nonce + i, sizeof(word));
-		epoch ^= le64toh(word);
-	}
-	return epoch ?: 1;
-}
-
 static void succeed(struct handshake *hs)
 {
+	const struct agreement *agreed = &hs->agreed;
 	const struct handshake_ops *ops = hs->ops;
 	struct handshake_result result = {
-		.fd = hs->source.fd,
-		.partid = hs->theirs.partid,
-		.version = hs->version,
-		.page_size = hs->mine.page_size,
-		.epoch = epoch_of(&hs->mine, &hs->theirs),
+		.partid = agreed->theirs.partid,
+		.version = agreed->version,
+		.page_size = agreed->mine.page_size,
+		.security = agreed->mine.security,
+		.epoch = agree_epoch(agreed),
 	};
 	void *owner = hs->owner;
 
-	memcpy(result.boot_id, hs->theirs.boot_id, sizeof(result.boot_id));
-	loop_timer_cancel(&hs->timer);
-	loop_remove(&hs->source);
-	free(hs);
+	memcpy(result.boot_id, agreed->theirs.boot_id, sizeof(result.boot_id));
+	result.fd = handshake_free(hs);
 	ops->done(owner, result.partid, &result, NULL);
+}
+
+/*
+ * The other side was told, or will see that we close.  It closes: were we
+ * first, its bytes on the way would take what it was told down with the
+ * connection.
+ */
+static void tls_failed(struct handshake *hs)
+{
+	hs->state = HANDSHAKE_END;
+	shutdown(hs->source.fd, SHUT_WR);
+	loop_change(&hs->source, EPOLLIN);
+}
+
+static void tls_go_on(struct handshake *hs)
+{
+	int want = tls_step(hs->tls, hs->reason);
+
+	if (want == TLS_WANT_READ || want == TLS_WANT_WRITE)
+		loop_change(&hs->source,
+			    want == TLS_WANT_READ ? EPOLLIN : EPOLLOUT);
+	else if (want == TLS_DONE && !tls_install(hs->tls, hs->reason))
+		succeed(hs);
+	else
+		tls_failed(hs);
+}
+
+static void tls_begin(struct handshake *hs)
+{
+	uint8_t psk[TLS_PSK_LEN];
+
+	if (!agree_psk(&hs->agreed, psk, hs->reason))
+		hs->tls = tls_create(hs->source.fd,
+				     hs->agreed.role == HANDSHAKE_CONNECTOR,
+				     psk, hs->reason);
+	explicit_bzero(psk, sizeof(psk));
+	hs->state = HANDSHAKE_TLS;
+	if (hs->tls)
+		tls_go_on(hs);
+	else
+		tls_failed(hs);
+}
+
+/* All is said, and has left. */
+static void agreed(struct handshake *hs)
+{
+	if (hs->agreed.mine.security == XPMEM_SECURITY_TLS)
+		tls_begin(hs);
+	else
+		succeed(hs);
 }
 
 /* Sends what there is to send.  Returns 0, or -1 with the reason set. */
@@ -203,9 +240,15 @@ static int flush(struct handshake *hs)
 	return 0;
 }
 
+static void set_terms(struct handshake *hs, const struct handshake_terms *terms)
+{
+	hs->agreed.mine.fabric = terms->fabric;
+	hs->agreed.mine.security = terms->security;
+}
+
 static void send_hello(struct handshake *hs)
 {
-	hs->length += message_put_hello(hs->out + hs->length, &hs->mine);
+	hs->length += message_put_hello(hs->out + hs->length, &hs->agreed.mine);
 }
 
 static void send_ready(struct handshake *hs, enum message_status status,
@@ -234,114 +277,41 @@ static void refuse(struct handshake *hs)
 		shutdown(hs->source.fd, SHUT_WR);
 }
 
-static void make_claim(const struct handshake *hs, struct auth_claim *claim,
-		       enum handshake_role role)
-{
-	const struct message_hello *from = &hs->mine, *to = &hs->theirs;
-	const struct message_hello *connector, *acceptor;
-
-	if (role != hs->role) {
-		from = &hs->theirs;
-		to = &hs->mine;
-	}
-	connector = role == HANDSHAKE_CONNECTOR ? from : to;
-	acceptor = role == HANDSHAKE_CONNECTOR ? to : from;
-	*claim = (struct auth_claim){
-		.label = AUTH_LABEL,
-		.role = htole16((uint16_t)role),
-		.partid = htole16(from->partid),
-		.peer = htole16(to->partid),
-		.fabric = htole16(hs->mine.fabric),
-		.version = htole32(hs->version),
-		.page_size = htole32(hs->mine.page_size),
-		.machine = htole16(hs->mine.machine),
-	};
-	claim->versions[0][0] = htole16(connector->version_min);
-	claim->versions[0][1] = htole16(connector->version_max);
-	claim->versions[1][0] = htole16(acceptor->version_min);
-	claim->versions[1][1] = htole16(acceptor->version_max);
-	memcpy(claim->nonces[0], connector->nonce, MESSAGE_NONCE_LEN);
-	memcpy(claim->nonces[1], acceptor->nonce, MESSAGE_NONCE_LEN);
-	memcpy(claim->boot_ids[0], connector->boot_id, XPMEM_BOOT_ID_LEN);
-	memcpy(claim->boot_ids[1], acceptor->boot_id, XPMEM_BOOT_ID_LEN);
-}
-
 static int send_auth(struct handshake *hs)
 {
 	char credential[MESSAGE_CREDENTIAL_MAX + 1];
-	struct auth_claim claim;
 
-	make_claim(hs, &claim, hs->role);
-	if (auth_create(&claim, credential, hs->reason))
+	if (agree_prove(&hs->agreed, credential, hs->reason))
 		return -1;
 	hs->length += message_put_auth(hs->out + hs->length, credential);
-	return 0;
-}
-
-/* Names both partitions, so that it can be read in either's log. */
-static int compare_hellos(struct handshake *hs)
-{
-	const struct message_hello *a = &hs->theirs, *b = &hs->mine;
-
-	if (a->peer != b->partid)
-		return reason_set(
-			hs->reason,
-			"partition %u takes partition %u for %u; correct its configuration",
-			a->partid, b->partid, a->peer);
-	if (a->page_size != b->page_size)
-		return reason_set(
-			hs->reason,
-			"the page size of partition %u is %u bytes, of partition %u %u; use kernels with the same",
-			a->partid, a->page_size, b->partid, b->page_size);
-	if (a->machine != b->machine)
-		return reason_set(
-			hs->reason,
-			"the architecture of partition %u is ELF machine %u, of partition %u %u; they cannot share memory",
-			a->partid, a->machine, b->partid, b->machine);
-	if (a->fabric != b->fabric)
-		return reason_set(
-			hs->reason,
-			"the fabric of partition %u is %u, of partition %u %u; configure the same",
-			a->partid, a->fabric, b->partid, b->fabric);
-	hs->version = a->version_max < b->version_max ? a->version_max :
-							b->version_max;
-	if (hs->version < a->version_min || hs->version < b->version_min)
-		return reason_set(
-			hs->reason,
-			"partition %u speaks versions %u to %u, partition %u %u to %u; update the older",
-			a->partid, a->version_min, a->version_max, b->partid,
-			b->version_min, b->version_max);
-	if (!memcmp(a->nonce, b->nonce, sizeof(a->nonce)))
-		return reason_set(hs->reason, "partition %u hears itself",
-				  b->partid);
 	return 0;
 }
 
 static int recv_hello(struct handshake *hs, uint32_t length)
 {
 	const uint8_t *payload = hs->in + sizeof(struct message_wire_header);
+	struct agreement *agreed = &hs->agreed;
+	struct handshake_terms terms;
 	struct message_hello hello;
-	int fabric;
 
 	if (message_get_hello(payload, length, &hello, hs->reason))
 		return -1;
-	if (hs->role == HANDSHAKE_CONNECTOR &&
-	    hello.partid != hs->theirs.partid)
+	if (agreed->role == HANDSHAKE_CONNECTOR &&
+	    hello.partid != agreed->theirs.partid)
 		return reason_set(
 			hs->reason,
 			"partition %u answers at the address of partition %u; correct the configuration",
-			hello.partid, hs->theirs.partid);
-	hs->theirs = hello;
-	if (hs->role == HANDSHAKE_ACCEPTOR) {
-		fabric = hs->ops->expect(hs->owner, &hs->theirs, hs->reason);
-		if (fabric < 0)
+			hello.partid, agreed->theirs.partid);
+	agreed->theirs = hello;
+	if (agreed->role == HANDSHAKE_ACCEPTOR) {
+		if (hs->ops->expect(hs->owner, &hello, &terms, hs->reason))
 			return -1;
-		hs->mine.peer = hs->theirs.partid;
-		hs->mine.fabric = (uint16_t)fabric;
+		agreed->mine.peer = hello.partid;
+		set_terms(hs, &terms);
 		send_hello(hs);
 	}
-	if (compare_hellos(hs) ||
-	    (hs->role == HANDSHAKE_CONNECTOR && send_auth(hs)))
+	if (agree_hellos(agreed, hs->reason) ||
+	    (agreed->role == HANDSHAKE_CONNECTOR && send_auth(hs)))
 		return -1;
 	hs->state = HANDSHAKE_AUTH;
 	return 0;
@@ -351,14 +321,10 @@ static int recv_auth(struct handshake *hs, uint32_t length)
 {
 	const uint8_t *payload = hs->in + sizeof(struct message_wire_header);
 	char credential[MESSAGE_CREDENTIAL_MAX + 1];
-	struct auth_claim claim;
 
-	make_claim(hs, &claim,
-		   hs->role == HANDSHAKE_CONNECTOR ? HANDSHAKE_ACCEPTOR :
-						     HANDSHAKE_CONNECTOR);
 	if (message_get_auth(payload, length, credential, hs->reason) ||
-	    auth_verify(&claim, credential, hs->reason) ||
-	    (hs->role == HANDSHAKE_ACCEPTOR && send_auth(hs)))
+	    agree_verify(&hs->agreed, credential, hs->reason) ||
+	    (hs->agreed.role == HANDSHAKE_ACCEPTOR && send_auth(hs)))
 		return -1;
 	send_ready(hs, MESSAGE_STATUS_READY, "");
 	hs->state = HANDSHAKE_READY;
@@ -454,7 +420,7 @@ static void receive(struct handshake *hs)
 	} else if (flush(hs)) {
 		fail(hs, hs->reason);
 	} else if (hs->state == HANDSHAKE_FLUSH && hs->sent == hs->length) {
-		succeed(hs);
+		agreed(hs);
 	}
 }
 
@@ -493,13 +459,17 @@ static void ready(struct loop_source *source, uint32_t events)
 		connected(hs);
 		return;
 	}
+	if (hs->state == HANDSHAKE_TLS) {
+		tls_go_on(hs);
+		return;
+	}
 	if (events & EPOLLOUT) {
 		if (flush(hs)) {
 			fail(hs, hs->reason);
 			return;
 		}
 		if (hs->sent == hs->length && hs->state == HANDSHAKE_FLUSH) {
-			succeed(hs);
+			agreed(hs);
 			return;
 		}
 		if (hs->sent == hs->length && hs->state == HANDSHAKE_END)
@@ -537,15 +507,15 @@ static struct handshake *handshake_create(const struct handshake_local *local,
 	hs->timer.fire = timeout;
 	hs->ops = ops;
 	hs->owner = owner;
-	hs->mine = (struct message_hello){
+	hs->agreed.mine = (struct message_hello){
 		.version_min = local->version_min,
 		.version_max = local->version_max,
 		.page_size = local->page_size,
 		.machine = local->machine,
 		.partid = local->partid,
 	};
-	memcpy(hs->mine.boot_id, local->boot_id, sizeof(hs->mine.boot_id));
-	if (getrandom(hs->mine.nonce, MESSAGE_NONCE_LEN, 0) !=
+	memcpy(hs->agreed.mine.boot_id, local->boot_id, XPMEM_BOOT_ID_LEN);
+	if (getrandom(hs->agreed.mine.nonce, MESSAGE_NONCE_LEN, 0) !=
 		    MESSAGE_NONCE_LEN ||
 	    loop_add(&hs->source, EPOLLOUT)) {
 		log_error("a handshake cannot start: %m");
@@ -561,7 +531,7 @@ static struct handshake *handshake_create(const struct handshake_local *local,
  * @local:  this side; stays the caller's
  * @fd:     non-blocking socket, connected or about to be
  * @partid: the partition that must answer
- * @fabric: to be used with it
+ * @terms:  what we want to agree on; not used later
  * @ops:    called later, never from here
  * @owner:  passed to @ops
  *
@@ -569,7 +539,8 @@ static struct handshake *handshake_create(const struct handshake_local *local,
  * still the caller's.
  */
 struct handshake *handshake_connect(const struct handshake_local *local, int fd,
-				    uint16_t partid, uint16_t fabric,
+				    uint16_t partid,
+				    const struct handshake_terms *terms,
 				    const struct handshake_ops *ops,
 				    void *owner)
 {
@@ -577,11 +548,11 @@ struct handshake *handshake_connect(const struct handshake_local *local, int fd,
 
 	if (!hs)
 		return NULL;
-	hs->role = HANDSHAKE_CONNECTOR;
+	hs->agreed.role = HANDSHAKE_CONNECTOR;
+	hs->agreed.mine.peer = partid;
+	hs->agreed.theirs.partid = partid;
+	set_terms(hs, terms);
 	hs->state = HANDSHAKE_CONNECTION;
-	hs->mine.peer = partid;
-	hs->mine.fabric = fabric;
-	hs->theirs.partid = partid;
 	return hs;
 }
 
@@ -602,7 +573,7 @@ struct handshake *handshake_accept(const struct handshake_local *local, int fd,
 
 	if (!hs)
 		return NULL;
-	hs->role = HANDSHAKE_ACCEPTOR;
+	hs->agreed.role = HANDSHAKE_ACCEPTOR;
 	hs->state = HANDSHAKE_HELLO;
 	loop_change(&hs->source, EPOLLIN);
 	return hs;

@@ -8,11 +8,6 @@
 
 #define HANDSHAKE_TIMEOUT_MS 10000
 
-enum handshake_role {
-	HANDSHAKE_CONNECTOR = 1, /* the lower partid */
-	HANDSHAKE_ACCEPTOR = 2,
-};
-
 /**
  * struct handshake_local - this side
  * @partid:      this partition
@@ -32,11 +27,23 @@ struct handshake_local {
 };
 
 /**
+ * struct handshake_terms - what this side wants to agree on with a peer
+ * @fabric:   enum xpmem_fabric
+ * @security: enum xpmem_security
+ */
+struct handshake_terms {
+	uint16_t fabric;
+	uint16_t security;
+};
+
+/**
  * struct handshake_result - what two partitions agreed on
- * @fd:        the connected socket; the receiver's to close
+ * @fd:        the connected socket; the receiver's to close.  With TLS, the
+ *             kernel encrypts already
  * @partid:    the other side
  * @version:   wire version
  * @page_size: bytes
+ * @security:  enum xpmem_security
  * @epoch:     the same on both sides, not 0
  * @boot_id:   of the other side
  */
@@ -45,6 +52,7 @@ struct handshake_result {
 	uint16_t partid;
 	uint32_t version;
 	uint32_t page_size;
+	uint16_t security;
 	uint64_t epoch;
 	uint8_t boot_id[XPMEM_BOOT_ID_LEN];
 };
@@ -54,22 +62,23 @@ struct handshake;
 /**
  * struct handshake_ops - what a handshake asks of its owner
  * @expect: may a session with the partition whose HELLO this is begin?
- *          Returns the fabric to use with it (enum xpmem_fabric), or -1 with
- *          the reason filled in (REASON_SIZE bytes).
+ *          Fills in the terms and returns 0, or returns -1 with the reason
+ *          filled in (REASON_SIZE bytes).
  * @done:   called exactly once, unless handshake_destroy() comes first; the
  *          handshake is gone then.  @result is NULL on failure, and @reason
  *          says why; @partid is 0 when the other side never said who it is.
  */
 struct handshake_ops {
 	int (*expect)(void *owner, const struct message_hello *hello,
-		      char *reason);
+		      struct handshake_terms *terms, char *reason);
 	void (*done)(void *owner, uint16_t partid,
 		     const struct handshake_result *result, const char *reason);
 };
 
 int handshake_local_init(struct handshake_local *local, uint16_t partid);
 struct handshake *handshake_connect(const struct handshake_local *local, int fd,
-				    uint16_t partid, uint16_t fabric,
+				    uint16_t partid,
+				    const struct handshake_terms *terms,
 				    const struct handshake_ops *ops,
 				    void *owner);
 struct handshake *handshake_accept(const struct handshake_local *local, int fd,

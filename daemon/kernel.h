@@ -24,6 +24,7 @@ struct kernel_session_params {
 	const uint8_t *boot_id;
 	uint32_t heartbeat_ms;
 	uint32_t deadline_ms;
+	uint32_t security;
 };
 
 /**

@@ -25,12 +25,14 @@
 #include "fence.h"
 #include "handshake.h"
 #include "kernel.h"
+#include "ktls.h"
 #include "listen.h"
 #include "log.h"
 #include "loop.h"
 #include "notify.h"
 #include "peer.h"
 #include "quarantine.h"
+#include "tls.h"
 
 static char config_path[PATH_MAX] = CONFIG_FILE;
 static struct config config;
@@ -155,6 +157,23 @@ exit_kernel:
 	return -1;
 }
 
+/* What cannot work is said now, and not by the first session. */
+static int check_tls(const struct config *wanted, char *reason)
+{
+	char why[REASON_SIZE];
+	size_t i = 0;
+
+	while (i < wanted->npeers &&
+	       wanted->peers[i].security != XPMEM_SECURITY_TLS)
+		i++;
+	if (i == wanted->npeers || !ktls_probe(why))
+		return 0;
+	return reason_set(
+		reason,
+		"no TLS: %s; or, if nobody else is on the line, configure \"security plain\" here and there",
+		why);
+}
+
 /* Returns 0, or -1 with the reason set, and logged. */
 static int reload(char *reason)
 {
@@ -173,6 +192,10 @@ static int reload(char *reason)
 		reason_set(
 			reason,
 			"partid, listen and control change only with a restart");
+		config_free(&next);
+		goto done;
+	}
+	if (check_tls(&next, reason)) {
 		config_free(&next);
 		goto done;
 	}
@@ -256,6 +279,16 @@ static void started(int parent)
 	dup2(STDIN_FILENO, STDERR_FILENO);
 }
 
+static int start_tls(void)
+{
+	char reason[REASON_SIZE];
+
+	if (!check_tls(&config, reason) && !tls_init(reason))
+		return 0;
+	log_error("%s", reason);
+	return -1;
+}
+
 static int serve(int parent)
 {
 	int ret = -1;
@@ -264,8 +297,10 @@ static int serve(int parent)
 	if (handshake_local_init(&local, config.partid))
 		return -1;
 	auth_init(config.munge_socket, config.auth_uid);
-	if (check_module())
+	if (start_tls())
 		return -1;
+	if (check_module())
+		goto exit_tls;
 	if (loop_init())
 		goto exit_kernel;
 	if (signals_init())
@@ -295,6 +330,8 @@ exit_loop:
 	loop_exit();
 exit_kernel:
 	kernel_exit();
+exit_tls:
+	tls_exit();
 	return ret;
 }
 

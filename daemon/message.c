@@ -39,6 +39,7 @@ size_t message_put_hello(uint8_t *buffer, const struct message_hello *hello)
 		.fabric = htole16(hello->fabric),
 		.partid = htole16(hello->partid),
 		.peer = htole16(hello->peer),
+		.security = htole16(hello->security),
 	};
 
 	memcpy(wire.boot_id, hello->boot_id, sizeof(wire.boot_id));
@@ -155,6 +156,7 @@ int message_get_hello(const uint8_t *payload, uint32_t length,
 		.fabric = le16toh(wire.fabric),
 		.partid = le16toh(wire.partid),
 		.peer = le16toh(wire.peer),
+		.security = le16toh(wire.security),
 	};
 	memcpy(hello->boot_id, wire.boot_id, sizeof(wire.boot_id));
 	memcpy(hello->nonce, wire.nonce, sizeof(wire.nonce));
@@ -170,9 +172,15 @@ int message_get_hello(const uint8_t *payload, uint32_t length,
 	if (!hello->page_size || !hello->machine || !hello->fabric)
 		return reason_set(
 			reason, "a HELLO with page size, machine or fabric 0");
+	if (hello->security != XPMEM_SECURITY_TLS &&
+	    hello->security != XPMEM_SECURITY_PLAIN)
+		return reason_set(
+			reason,
+			"a HELLO with unknown security %u; update the older xpmemd",
+			hello->security);
 	if (wire.zero)
 		return reason_set(reason, "a HELLO with unknown flags %#x",
-				  le32toh(wire.zero));
+				  le16toh(wire.zero));
 	return 0;
 }
 

@@ -9,6 +9,9 @@
  *	AUTH -->
  *					<-- AUTH, READY
  *	READY -->
+ *	TLS ClientHello -->		(unless both want no TLS)
+ *					<-- TLS ServerHello ... Finished
+ *	TLS Finished -->
  *
  * The acceptor, whom anybody can call, gives no credential of root's away
  * before it has seen one.
@@ -59,7 +62,8 @@ struct message_wire_hello {
 	uint16_t fabric;
 	uint16_t partid;
 	uint16_t peer;
-	uint32_t zero;
+	uint16_t security;
+	uint16_t zero;
 	uint8_t boot_id[XPMEM_BOOT_ID_LEN];
 	uint8_t nonce[MESSAGE_NONCE_LEN];
 };
@@ -87,6 +91,7 @@ _Static_assert(sizeof(struct message_wire_ready) == 4, "wire format");
  * @fabric:      enum xpmem_fabric that it wants to use with the other
  * @partid:      its id
  * @peer:        the id that it takes the other for
+ * @security:    enum xpmem_security that it wants for the session
  * @boot_id:     of its kernel
  * @nonce:       fresh random bytes
  */
@@ -98,6 +103,7 @@ struct message_hello {
 	uint16_t fabric;
 	uint16_t partid;
 	uint16_t peer;
+	uint16_t security;
 	uint8_t boot_id[XPMEM_BOOT_ID_LEN];
 	uint8_t nonce[MESSAGE_NONCE_LEN];
 };

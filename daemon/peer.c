@@ -146,6 +146,7 @@ void peer_session_start(const struct handshake_result *result)
 		.boot_id = result->boot_id,
 		.heartbeat_ms = config->heartbeat_ms,
 		.deadline_ms = config->deadline_ms,
+		.security = result->security,
 	};
 	err = kernel_session_add(&params, reason);
 	close(result->fd);
@@ -182,6 +183,14 @@ static void connect_done(void *owner, uint16_t partid,
 	}
 }
 
+static struct handshake_terms terms_of(const struct peer *peer)
+{
+	return (struct handshake_terms){
+		.fabric = (uint16_t)peer->config.fabric,
+		.security = peer->config.security,
+	};
+}
+
 static const struct handshake_ops connect_ops = { .done = connect_done };
 
 static int connect_socket(const struct peer *peer)
@@ -208,6 +217,7 @@ static int connect_socket(const struct peer *peer)
 static void connect_now(struct loop_timer *timer)
 {
 	struct peer *peer = container_of(timer, struct peer, retry);
+	struct handshake_terms terms = terms_of(peer);
 	char reason[REASON_SIZE];
 	int fd;
 
@@ -221,8 +231,7 @@ static void connect_now(struct loop_timer *timer)
 		return;
 	}
 	peer->handshake = handshake_connect(local, fd, peer->config.partid,
-					    (uint16_t)peer->config.fabric,
-					    &connect_ops, peer);
+					    &terms, &connect_ops, peer);
 	if (!peer->handshake) {
 		close(fd);
 		connect_later(peer);
@@ -242,11 +251,13 @@ static void connect_later(struct peer *peer)
  * peer_expect - may a session with this partition begin?
  * @owner:  unused
  * @hello:  what a connector says
+ * @terms:  filled in: what to agree on with it
  * @reason: REASON_SIZE bytes, filled in when not
  *
- * Return: the fabric (enum xpmem_fabric), or -1.
+ * Return: 0 or -1.
  */
-int peer_expect(void *owner, const struct message_hello *hello, char *reason)
+int peer_expect(void *owner, const struct message_hello *hello,
+		struct handshake_terms *terms, char *reason)
 {
 	const struct peer *peer = find(hello->partid);
 
@@ -268,7 +279,8 @@ int peer_expect(void *owner, const struct message_hello *hello, char *reason)
 			reason,
 			"partition %u still has a session with partition %u",
 			config->partid, hello->partid);
-	return (int)peer->config.fabric;
+	*terms = terms_of(peer);
+	return 0;
 }
 
 static void session_event(const struct kernel_session *session)
@@ -438,7 +450,7 @@ static bool same_config(const struct config_peer *a,
 			const struct config_peer *b)
 {
 	return a->partid == b->partid && a->fabric == b->fabric &&
-	       !strcmp(a->window, b->window) &&
+	       a->security == b->security && !strcmp(a->window, b->window) &&
 	       a->address.length == b->address.length &&
 	       !memcmp(&a->address.addr, &b->address.addr, a->address.length);
 }

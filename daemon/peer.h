@@ -58,7 +58,8 @@ int peer_init(const struct config *config, const struct handshake_local *local,
 	      void (*changed)(void));
 void peer_exit(void);
 int peer_reload(const struct config *config);
-int peer_expect(void *owner, const struct message_hello *hello, char *reason);
+int peer_expect(void *owner, const struct message_hello *hello,
+		struct handshake_terms *terms, char *reason);
 void peer_session_start(const struct handshake_result *result);
 const struct peer *peer_first(void);
 const struct peer *peer_find(uint16_t partid);

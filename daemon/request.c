@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agree.h"
 #include "client.h"
 #include "fence.h"
 #include "kernel.h"
@@ -130,10 +131,11 @@ static void cmd_peers(struct client *client, char **words, unsigned int nwords)
 			  text, sizeof(text));
 		client_say(
 			client,
-			"peer\tpartid=%u\taddress=%s\tport=%u\tfabric=window\twindow=%s\n",
+			"peer\tpartid=%u\taddress=%s\tport=%u\tfabric=window\twindow=%s\tsecurity=%s\n",
 			peer->config.partid, text,
 			ntohs(is_v6 ? v6->sin6_port : v4->sin_port),
-			peer->config.window);
+			peer->config.window,
+			agree_security_name(peer->config.security));
 	}
 	client_answer(client, NULL);
 }

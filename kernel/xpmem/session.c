@@ -13,6 +13,8 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include <uapi/linux/xpmem_netlink.h>
+
 #include "trace.h"
 #include "xpmem.h"
 
@@ -294,6 +296,7 @@ static void session_fill(struct xpmem_session *session,
 	INIT_WORK(&session->down_work, session_down);
 	session->partid = params->partid;
 	session->epoch = params->epoch;
+	session->tls = params->security == XPMEM_SECURITY_TLS;
 	memcpy(session->boot_id, params->boot_id, sizeof(session->boot_id));
 	xpmem_beat_init(session, terms);
 }

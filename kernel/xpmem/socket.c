@@ -174,7 +174,16 @@ static int message_write(struct xpmem_session *session,
 
 	if (n < 0)
 		return n;
-	return n == message->size ? 0 : -EPIPE;
+	if (n != message->size)
+		return -EPIPE;
+	return session->tls && !xpmem_tls_sent(session->sock->sk) ? -EAGAIN : 0;
+}
+
+static const char *write_failed(const struct xpmem_session *session, int err)
+{
+	const char *plain = "cannot send";
+
+	return session->tls ? xpmem_tls_failed(err, plain) : plain;
 }
 
 static void socket_tx(struct work_struct *work)
@@ -197,18 +206,21 @@ static void socket_tx(struct work_struct *work)
 	}
 	memalloc_noreclaim_restore(noreclaim);
 	if (err)
-		xpmem_session_fail(session, "cannot send");
+		xpmem_session_fail(session, write_failed(session, err));
 }
 
-static int socket_read(struct xpmem_session *session, void *buf, size_t size)
+static const char *socket_read(struct xpmem_session *session, void *buf,
+			       size_t size)
 {
 	struct msghdr msg = {};
 	struct kvec vec = { .iov_base = buf, .iov_len = size };
-	int n = kernel_recvmsg(session->sock, &msg, &vec, 1, size, MSG_WAITALL);
 
-	if (n < 0)
-		return n;
-	return n == size ? 0 : -ECONNRESET;
+	if (session->tls)
+		return xpmem_tls_read(session->sock, buf, size);
+	return kernel_recvmsg(session->sock, &msg, &vec, 1, size,
+			      MSG_WAITALL) == size ?
+		       NULL :
+		       "connection lost";
 }
 
 static const char *revoke_recv(struct xpmem_session *session, u64 seq,
@@ -293,16 +305,18 @@ static const char *message_recv(struct xpmem_session *session,
 static const char *message_read(struct xpmem_session *session)
 {
 	struct xpmem_wire_header header;
-	const char *wrong;
+	const char *wrong = socket_read(session, &header, sizeof(header));
 
-	if (socket_read(session, &header, sizeof(header)))
-		return "connection lost";
+	if (wrong)
+		return wrong;
 	wrong = xpmem_wire_check_header(&header, session->epoch);
 	if (wrong)
 		return wrong;
-	if (header.length &&
-	    socket_read(session, session->rx_buf, le32_to_cpu(header.length)))
-		return "connection lost";
+	if (header.length)
+		wrong = socket_read(session, session->rx_buf,
+				    le32_to_cpu(header.length));
+	if (wrong)
+		return wrong;
 	wrong = xpmem_wire_check_payload(&header, session->rx_buf);
 	if (wrong)
 		return wrong;
@@ -332,9 +346,9 @@ static int socket_rx(void *data)
 	return 0;
 }
 
-static int socket_vet(struct socket *sock, struct netlink_ext_ack *extack)
+static int socket_vet(struct sock *sk, bool tls, struct netlink_ext_ack *extack)
 {
-	struct sock *sk = sock->sk;
+	const char *wrong;
 
 	if (!sk_is_tcp(sk)) {
 		NL_SET_ERR_MSG(extack, "the descriptor is not a TCP socket");
@@ -350,7 +364,13 @@ static int socket_vet(struct socket *sock, struct netlink_ext_ack *extack)
 			"the socket is not of the initial network namespace");
 		return -EINVAL;
 	}
-	return 0;
+	wrong = xpmem_tls_vet(sk, tls);
+	if (!wrong)
+		return 0;
+	/* A constant string, as that of the macro. */
+	if (extack)
+		extack->_msg = wrong;
+	return -EPROTO;
 }
 
 /**
@@ -367,17 +387,20 @@ static void socket_prepare(struct xpmem_session *session)
 {
 	struct sock *sk = session->sock->sk;
 
-	sk->sk_allocation = GFP_NOIO;
+	sk_set_memalloc(sk);
+	/* TLS changes it for a while when data come, and then back. */
+	lock_sock(sk);
+	sk->sk_allocation = GFP_NOIO | __GFP_MEMALLOC;
 	sk->sk_use_task_frag = false;
 	xpmem_socket_patience(session);
 	sk->sk_rcvtimeo = MAX_SCHEDULE_TIMEOUT;
-	sk_set_memalloc(sk);
+	release_sock(sk);
 	tcp_sock_set_nodelay(sk);
 }
 
 /**
  * xpmem_socket_adopt - take over the daemon's socket
- * @session: being created; its deadline is set
+ * @session: being created; its deadline and ->tls are set
  * @fd:      of the calling process; connected, TCP
  * @extack:  says what is wrong
  *
@@ -385,7 +408,7 @@ static void socket_prepare(struct xpmem_session *session)
  * must not use it any more.
  *
  * Context: process, the daemon's.
- * Return: 0, -EBADF, -ENOTSOCK, -ESOCKTNOSUPPORT, -ENOTCONN, -EINVAL.
+ * Return: 0, -EBADF, -ENOTSOCK, -ESOCKTNOSUPPORT, -ENOTCONN, -EINVAL, -EPROTO.
  */
 int xpmem_socket_adopt(struct xpmem_session *session, int fd,
 		       struct netlink_ext_ack *extack)
@@ -398,7 +421,7 @@ int xpmem_socket_adopt(struct xpmem_session *session, int fd,
 		NL_SET_ERR_MSG(extack, "the descriptor is not a socket");
 		return err;
 	}
-	err = socket_vet(sock, extack);
+	err = socket_vet(sock->sk, session->tls, extack);
 	if (err) {
 		sockfd_put(sock);
 		return err;

@@ -723,6 +723,7 @@ struct xpmem_session_params {
 	u8 boot_id[16];
 	u32 heartbeat_ms;
 	u32 deadline_ms;
+	u32 security;
 };
 
 struct xpmem_session_info {
@@ -834,6 +835,7 @@ struct xpmem_terms_message {
  * @reason:   why it ended, or will; constant string, written once, under
  *            @tx_lock
  * @sock:     ours alone since the daemon handed it over
+ * @tls:      what is sent and received is encrypted by @sock
  * @window:   the other side's memory
  * @rx:       the thread that receives and carries out
  * @rx_buf:   its payload buffer
@@ -868,6 +870,7 @@ struct xpmem_session {
 	bool settled;
 	u64 lost;
 	struct xpmem_history *history;
+	bool tls;
 	struct completion started;
 	const char *reason;
 	struct socket *sock;
@@ -949,6 +952,38 @@ void xpmem_beat_ping(struct xpmem_session *session,
 		     const struct xpmem_wire_ping *msg);
 const char *xpmem_beat_pong(struct xpmem_session *session,
 			    const struct xpmem_wire_ping *msg);
+
+/* --- tls.c --------------------------------------------------------------- */
+
+struct sock;
+
+#if IS_ENABLED(CONFIG_TLS)
+const char *xpmem_tls_vet(struct sock *sk, bool tls);
+bool xpmem_tls_sent(const struct sock *sk);
+const char *xpmem_tls_failed(int err, const char *otherwise);
+const char *xpmem_tls_read(struct socket *sock, void *buf, size_t size);
+#else
+static inline const char *xpmem_tls_vet(struct sock *sk, bool tls)
+{
+	return tls ? "this kernel has no TLS" : NULL;
+}
+
+static inline bool xpmem_tls_sent(const struct sock *sk)
+{
+	return true;
+}
+
+static inline const char *xpmem_tls_failed(int err, const char *otherwise)
+{
+	return otherwise;
+}
+
+static inline const char *xpmem_tls_read(struct socket *sock, void *buf,
+					 size_t size)
+{
+	return "this kernel has no TLS";
+}
+#endif
 
 /* --- ask.c --------------------------------------------------------------- */
 

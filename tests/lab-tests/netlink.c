@@ -17,6 +17,7 @@
 static const char *const attr_names[XT_SESSION_ATTRS] = {
 	"partid", "fd",	    "epoch",   "version",      "page-size",
 	"fabric", "window", "boot-id", "heartbeat-ms", "deadline-ms",
+	"security",
 };
 
 static struct xt_nl nl;
@@ -112,6 +113,8 @@ static void wrong_values(void)
 	WRONG(deadline_ms, 2999);
 	WRONG(deadline_ms, 600001);
 	WRONG(deadline_ms, 0xffffffff);
+	WRONG(security, 0);
+	WRONG(security, 3);
 
 	s = good;
 	strcpy(s.window, "0000:00:1f.7");
@@ -132,6 +135,7 @@ static void wrong_sockets(void)
 	WRONG(fd, 0xffffffff);
 	WRONG(fd, 12345);
 	WRONG(fd, STDOUT_FILENO);
+	WRONG(security, XPMEM_SECURITY_TLS);
 	s.fd = socket(AF_INET, SOCK_DGRAM, 0);
 	refused(xt_session_add(&nl, &s), "session-add: a UDP socket");
 	close(s.fd);

@@ -14,6 +14,8 @@
 #include <unistd.h>
 #include <linux/xpmem_netlink.h>
 
+#define EVENT_MS 60000
+
 #ifndef SOL_NETLINK
 #define SOL_NETLINK 270
 #endif
@@ -219,6 +221,7 @@ void xt_session_good(struct xt_session *s)
 	memset(s->boot_id, 0x42, sizeof(s->boot_id));
 	s->heartbeat_ms = 1000;
 	s->deadline_ms = 30000;
+	s->security = XPMEM_SECURITY_PLAIN;
 }
 
 struct xt_attr xt_session_attr(const struct xt_session *s, int i)
@@ -236,6 +239,7 @@ struct xt_attr xt_session_attr(const struct xt_session *s, int i)
 		  sizeof(s->heartbeat_ms) },
 		{ XPMEM_A_DEADLINE_MS, &s->deadline_ms,
 		  sizeof(s->deadline_ms) },
+		{ XPMEM_A_SECURITY, &s->security, sizeof(s->security) },
 	};
 
 	return attrs[i];
@@ -250,6 +254,36 @@ int xt_session_add(struct xt_nl *nl, const struct xt_session *s)
 		xt_nl_put(nl, a.type, a.data, a.len);
 	}
 	return xt_nl_call(nl, NULL);
+}
+
+/* The next event of a session with that partition that says so. */
+static void await_state(struct xt_nl *events, uint16_t partid, uint32_t want)
+{
+	const struct nlattr *state, *from;
+
+	do {
+		state = xt_nl_event(events, EVENT_MS);
+		xt_need(state != NULL, "an event of the session");
+		from = xt_nl_attr(events, XPMEM_A_PARTID);
+	} while (*(const uint16_t *)xt_nl_data(from) != partid ||
+		 *(const uint32_t *)xt_nl_data(state) != want);
+}
+
+const char *xt_session_end(struct xt_nl *events, uint16_t partid)
+{
+	static char text[XPMEM_REASON_MAX + 1];
+	const struct nlattr *attr;
+
+	await_state(events, partid, XPMEM_SESSION_STATE_LOST);
+	attr = xt_nl_attr(events, XPMEM_A_REASON);
+	snprintf(text, sizeof(text), "%s",
+		 attr ? (const char *)xt_nl_data(attr) : "");
+	return text;
+}
+
+void xt_session_begin(struct xt_nl *events, uint16_t partid)
+{
+	await_state(events, partid, XPMEM_SESSION_STATE_UP);
 }
 
 void xt_tcp_pair(int ends[2])

@@ -49,9 +49,10 @@ struct xt_session {
 	uint8_t boot_id[16];
 	uint32_t heartbeat_ms;
 	uint32_t deadline_ms;
+	uint32_t security;
 };
 
-#define XT_SESSION_ATTRS 10
+#define XT_SESSION_ATTRS 11
 
 /* Attribute @i of a session: its type, data and length. */
 struct xt_attr {
@@ -60,10 +61,14 @@ struct xt_attr {
 	size_t len;
 };
 
-/* A good one, to a partition that does not exist; fd is not set. */
+/* A good one, plain, to a partition that does not exist; fd is not set. */
 void xt_session_good(struct xt_session *s);
 struct xt_attr xt_session_attr(const struct xt_session *s, int i);
 int xt_session_add(struct xt_nl *nl, const struct xt_session *s);
+/* Waits until a session has ended, and returns the reason: a static string. */
+const char *xt_session_end(struct xt_nl *events, uint16_t partid);
+/* Waits until a session with a partition is up. */
+void xt_session_begin(struct xt_nl *events, uint16_t partid);
 /* Two ends of a TCP connection within this partition. */
 void xt_tcp_pair(int ends[2]);
 

@@ -11,8 +11,6 @@
 #include <unistd.h>
 #include <linux/xpmem_netlink.h>
 
-#define EVENT_MS 60000
-
 void xt_raw_start(struct xt_raw *raw)
 {
 	xt_nl_open(&raw->nl);
@@ -107,24 +105,7 @@ int xt_raw_receive(struct xt_raw *raw, void *payload, size_t size)
 
 const char *xt_raw_reason(struct xt_raw *raw)
 {
-	static char text[XPMEM_REASON_MAX + 1];
-	const struct nlattr *state, *attr;
-	uint16_t partid;
-
-	for (;;) {
-		state = xt_nl_event(&raw->events, EVENT_MS);
-		xt_need(state != NULL, "an event of the session");
-		attr = xt_nl_attr(&raw->events, XPMEM_A_PARTID);
-		partid = *(const uint16_t *)xt_nl_data(attr);
-		if (partid == raw->params.partid &&
-		    *(const uint32_t *)xt_nl_data(state) ==
-			    XPMEM_SESSION_STATE_LOST)
-			break;
-	}
-	attr = xt_nl_attr(&raw->events, XPMEM_A_REASON);
-	snprintf(text, sizeof(text), "%s",
-		 attr ? (const char *)xt_nl_data(attr) : "");
-	return text;
+	return xt_session_end(&raw->events, raw->params.partid);
 }
 
 void xt_raw_ends(struct xt_raw *raw, const char *what, const char *want)

@@ -25,6 +25,19 @@ enum xpmem_fabric {
 };
 
 /**
+ * enum xpmem_security - What protects a session's connection from those on the
+ *   line.
+ * @XPMEM_SECURITY_TLS: The socket has TLS 1.3 set up in the kernel, in both
+ *   directions.
+ * @XPMEM_SECURITY_PLAIN: Nothing; whoever is on the line reads and changes
+ *   what is sent.
+ */
+enum xpmem_security {
+	XPMEM_SECURITY_TLS = 1,
+	XPMEM_SECURITY_PLAIN,
+};
+
+/**
  * enum xpmem_session_state
  * @XPMEM_SESSION_STATE_UP: Messages flow.
  * @XPMEM_SESSION_STATE_LOST: The connection is gone; quarantine or a missing
@@ -64,6 +77,7 @@ enum {
 	XPMEM_A_LOST_MS,
 	XPMEM_A_SESSIONS,
 	XPMEM_A_EVICTIONS,
+	XPMEM_A_SECURITY,
 
 	__XPMEM_A_MAX,
 	XPMEM_A_MAX = (__XPMEM_A_MAX - 1)

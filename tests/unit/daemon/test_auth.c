@@ -17,12 +17,14 @@ munge_err_t __wrap_munge_decode(const char *credential, munge_ctx_t ctx,
 static struct {
 	munge_err_t err;
 	size_t credential;
-	struct auth_claim claim;
+	struct auth_payload payload;
 	int length;
 	uid_t uid;
 } mock;
 
 static char reason[REASON_SIZE];
+static const uint8_t secret[AUTH_SECRET_LEN] = "told to one side only";
+static uint8_t told[AUTH_SECRET_LEN];
 
 munge_err_t __wrap_munge_encode(char **credential, munge_ctx_t ctx,
 				const void *payload, int length)
@@ -30,8 +32,8 @@ munge_err_t __wrap_munge_encode(char **credential, munge_ctx_t ctx,
 	(void)ctx;
 	if (mock.err != EMUNGE_SUCCESS)
 		return mock.err;
-	assert_int_equal(length, sizeof(mock.claim));
-	memcpy(&mock.claim, payload, sizeof(mock.claim));
+	assert_int_equal(length, sizeof(mock.payload));
+	memcpy(&mock.payload, payload, sizeof(mock.payload));
 	*credential = calloc(1, mock.credential + 1);
 	memset(*credential, 'c', mock.credential);
 	return EMUNGE_SUCCESS;
@@ -44,8 +46,8 @@ munge_err_t __wrap_munge_decode(const char *credential, munge_ctx_t ctx,
 {
 	(void)ctx;
 	assert_non_null(credential);
-	*payload = malloc(sizeof(mock.claim));
-	memcpy(*payload, &mock.claim, sizeof(mock.claim));
+	*payload = malloc(sizeof(mock.payload));
+	memcpy(*payload, &mock.payload, sizeof(mock.payload));
 	*length = mock.length;
 	*uid = mock.uid;
 	*gid = 0;
@@ -57,8 +59,8 @@ static int setup(void **state)
 	(void)state;
 	memset(&mock, 0, sizeof(mock));
 	mock.credential = 8;
-	mock.claim.partid = 1;
-	mock.length = sizeof(mock.claim);
+	mock.payload.claim.partid = 1;
+	mock.length = sizeof(mock.payload);
 	auth_init("", 0);
 	return 0;
 }
@@ -69,24 +71,25 @@ static void test_create(void **state)
 	struct auth_claim claim = { .label = AUTH_LABEL, .partid = 7 };
 
 	(void)state;
-	assert_int_equal(auth_create(&claim, credential, reason), 0);
+	assert_int_equal(auth_create(&claim, secret, credential, reason), 0);
 	assert_string_equal(credential, "cccccccc");
-	assert_memory_equal(&mock.claim, &claim, sizeof(claim));
+	assert_memory_equal(&mock.payload.claim, &claim, sizeof(claim));
+	assert_memory_equal(mock.payload.secret, secret, sizeof(secret));
 	mock.credential = MESSAGE_CREDENTIAL_MAX;
-	assert_int_equal(auth_create(&claim, credential, reason), 0);
+	assert_int_equal(auth_create(&claim, secret, credential, reason), 0);
 	mock.credential++;
-	assert_int_equal(auth_create(&claim, credential, reason), -1);
+	assert_int_equal(auth_create(&claim, secret, credential, reason), -1);
 	mock.err = EMUNGE_SOCKET;
-	assert_int_equal(auth_create(&claim, credential, reason), -1);
+	assert_int_equal(auth_create(&claim, secret, credential, reason), -1);
 	assert_contains(reason, "start munged");
 }
 
 static void test_verify(void **state)
 {
-	const struct auth_claim claim = mock.claim;
+	const struct auth_claim claim = mock.payload.claim;
 
 	(void)state;
-	assert_int_equal(auth_verify(&claim, "c", reason), 0);
+	assert_int_equal(auth_verify(&claim, told, "c", reason), 0);
 }
 
 static void test_refused_by_munge(void **state)
@@ -96,29 +99,29 @@ static void test_refused_by_munge(void **state)
 		EMUNGE_CRED_REWOUND,	  EMUNGE_CRED_INVALID,
 		EMUNGE_CRED_UNAUTHORIZED, EMUNGE_SOCKET,
 	};
-	const struct auth_claim claim = mock.claim;
+	const struct auth_claim claim = mock.payload.claim;
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		mock.err = errors[i];
-		assert_int_equal(auth_verify(&claim, "c", reason), -1);
+		assert_int_equal(auth_verify(&claim, told, "c", reason), -1);
 		assert_contains(reason, "munge refuses its credential");
 	}
 }
 
 static void test_other_uid(void **state)
 {
-	const struct auth_claim claim = mock.claim;
+	const struct auth_claim claim = mock.payload.claim;
 
 	(void)state;
 	mock.uid = 1000;
-	assert_int_equal(auth_verify(&claim, "c", reason), -1);
+	assert_int_equal(auth_verify(&claim, told, "c", reason), -1);
 	assert_contains(reason, "of user 1000, not 0");
 	auth_init("", 1000);
-	assert_int_equal(auth_verify(&claim, "c", reason), 0);
+	assert_int_equal(auth_verify(&claim, told, "c", reason), 0);
 	mock.uid = 0;
-	assert_int_equal(auth_verify(&claim, "c", reason), -1);
+	assert_int_equal(auth_verify(&claim, told, "c", reason), -1);
 }
 
 static void test_other_claim(void **state)
@@ -128,16 +131,16 @@ static void test_other_claim(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof(claim); i++) {
-		claim = mock.claim;
+		claim = mock.payload.claim;
 		((uint8_t *)&claim)[i] ^= 1;
-		assert_int_equal(auth_verify(&claim, "c", reason), -1);
+		assert_int_equal(auth_verify(&claim, told, "c", reason), -1);
 		assert_contains(reason, "for something else");
 	}
-	claim = mock.claim;
+	claim = mock.payload.claim;
 	mock.length--;
-	assert_int_equal(auth_verify(&claim, "c", reason), -1);
+	assert_int_equal(auth_verify(&claim, told, "c", reason), -1);
 	mock.length = 0;
-	assert_int_equal(auth_verify(&claim, "c", reason), -1);
+	assert_int_equal(auth_verify(&claim, told, "c", reason), -1);
 }
 
 int main(void)

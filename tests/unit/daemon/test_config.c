@@ -49,6 +49,7 @@ static void test_complete(void **state)
 					"fence-timeout 7\n"
 					"munge-socket /run/munge/x\n"
 					"auth-uid 0\n"
+					"security plain\n"
 					"\n" PEER(2) PEER(3)),
 			 0);
 	assert_int_equal(config.partid, 1);
@@ -62,6 +63,7 @@ static void test_complete(void **state)
 	assert_int_equal(config.heartbeat_ms, 100);
 	assert_int_equal(config.deadline_ms, 2000);
 	assert_int_equal(config.npeers, 2);
+	assert_int_equal(config.peers[1].security, XPMEM_SECURITY_PLAIN);
 	assert_int_equal(config.peers[1].partid, 3);
 	assert_string_equal(config.peers[1].window, "0000:00:03.0");
 	assert_int_equal(config.peers[1].fabric, XPMEM_FABRIC_WINDOW);
@@ -85,6 +87,34 @@ static void test_defaults(void **state)
 	assert_string_equal(config.fence_options, "");
 	assert_false(config.fence_auto);
 	assert_int_equal(config.fence_timeout_ms, 60000);
+	config_free(&config);
+}
+
+/* A peer's own word counts; where it has none, the word for all. */
+static void test_security(void **state)
+{
+	struct config config;
+
+	(void)state;
+	assert_int_equal(parse(&config, HEAD PEER(2)), 0);
+	assert_int_equal(config.peers[0].security, XPMEM_SECURITY_TLS);
+	config_free(&config);
+	assert_int_equal(parse(&config,
+			       HEAD "peer 2 {\nsecurity plain\n"
+				    "address 10.77.0.2 7760\nfabric window\n"
+				    "window pci 0000:00:02.0\n}\n" PEER(3)),
+			 0);
+	assert_int_equal(config.peers[0].security, XPMEM_SECURITY_PLAIN);
+	assert_int_equal(config.peers[1].security, XPMEM_SECURITY_TLS);
+	config_free(&config);
+	assert_int_equal(parse(&config,
+			       HEAD "peer 2 {\nsecurity tls\n"
+				    "address 10.77.0.2 7760\nfabric window\n"
+				    "window pci 0000:00:02.0\n}\n" PEER(
+					    3) "security plain\n"),
+			 0);
+	assert_int_equal(config.peers[0].security, XPMEM_SECURITY_TLS);
+	assert_int_equal(config.peers[1].security, XPMEM_SECURITY_PLAIN);
 	config_free(&config);
 }
 
@@ -120,6 +150,10 @@ static const struct {
 	{ "peer 2 {\nfence-options x\n", "file:2: fence-options has \"x\"" },
 	{ "heartbeat 9\n", "file:1: heartbeat is \"9\"" },
 	{ HEAD "deadline 1499\n", "under three heartbeats of 500 ms; raise" },
+	{ "security none\n", "file:1: security \"none\" is not known; use" },
+	{ "security\n", "security has 0 values; write \"security tls|plain\"" },
+	{ "security tls\nsecurity tls\n", "file:2: security is given twice" },
+	{ "peer 2 {\nsecurity ssl\n", "file:2: security \"ssl\" is not known" },
 	{ "colour red\n", "file:1: \"colour\" is not known here; see" },
 	{ "address 1.2.3.4 1\n", "file:1: \"address\" is not known here" },
 	{ "a b c d e f g h i j k l m n o p q r s t u v w x y z 1 2 3 4 5 6 7\n",
@@ -188,6 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_complete),
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_security),
 		cmocka_unit_test(test_wrong),
 		cmocka_unit_test(test_file),
 	};

@@ -14,14 +14,17 @@
 #include <unistd.h>
 
 #include "auth.h"
+#include "fake_ktls.h"
 #include "handshake.h"
 #include "log.h"
 #include "loop.h"
 #include "test.h"
+#include "tls.h"
 
 /**
  * struct side - one end
  * @local:  what it is
+ * @terms:  what it wants
  * @done:   its handshake has ended
  * @ok:     with a result
  * @result: valid if @ok
@@ -30,6 +33,7 @@
  */
 struct side {
 	struct handshake_local local;
+	struct handshake_terms terms;
 	bool done;
 	bool ok;
 	struct handshake_result result;
@@ -41,11 +45,12 @@ static struct side one, two;
 static bool two_knows_one;
 static int fds[2];
 
-static int expect(void *owner, const struct message_hello *hello, char *reason)
+static int expect(void *owner, const struct message_hello *hello,
+		  struct handshake_terms *terms, char *reason)
 {
-	(void)owner;
+	*terms = ((struct side *)owner)->terms;
 	if (two_knows_one)
-		return XPMEM_FABRIC_WINDOW;
+		return 0;
 	return reason_set(reason, "partition %u is no peer", hello->partid);
 }
 
@@ -79,11 +84,17 @@ static int setup(void **state)
 	memset(&one, 0, sizeof(one));
 	memset(&two, 0, sizeof(two));
 	one.local = two.local = local;
+	one.terms = two.terms = (struct handshake_terms){
+		.fabric = XPMEM_FABRIC_WINDOW,
+		.security = XPMEM_SECURITY_TLS,
+	};
 	one.local.partid = 1;
 	two.local.partid = 2;
 	memset(one.local.boot_id, 1, sizeof(one.local.boot_id));
 	memset(two.local.boot_id, 2, sizeof(two.local.boot_id));
 	two_knows_one = true;
+	fake_ktls_reset();
+	assert_int_equal(tls_init(one.reason), 0);
 	auth_init(munged_socket(), geteuid());
 	assert_int_equal(loop_init(), 0);
 	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
@@ -97,6 +108,7 @@ static int teardown(void **state)
 		close(one.result.fd);
 	if (two.ok)
 		close(two.result.fd);
+	tls_exit();
 	loop_exit();
 	return 0;
 }
@@ -106,7 +118,7 @@ static void run_both(uint16_t partid)
 	if (!*munged_socket())
 		skip();
 	assert_non_null(handshake_connect(&one.local, fds[0], partid,
-					  XPMEM_FABRIC_WINDOW, &ops, &one));
+					  &one.terms, &ops, &one));
 	assert_non_null(handshake_accept(&two.local, fds[1], &ops, &two));
 	while (!one.done || !two.done)
 		assert_int_equal(loop_step(), 0);
@@ -135,6 +147,9 @@ static void test_agree(void **state)
 	assert_int_equal(one.result.version, 2);
 	assert_int_equal(two.result.version, 2);
 	assert_int_equal(one.result.page_size, 4096);
+	assert_int_equal(one.result.security, XPMEM_SECURITY_TLS);
+	assert_int_equal(two.result.security, XPMEM_SECURITY_TLS);
+	assert_true(fake_ktls_pair(one.result.fd, two.result.fd));
 	assert_true(one.result.epoch != 0);
 	assert_true(one.result.epoch == two.result.epoch);
 	assert_memory_equal(one.result.boot_id, two.local.boot_id,
@@ -145,6 +160,61 @@ static void test_agree(void **state)
 	assert_int_equal(read(one.result.fd, &byte, 1), -1);
 	assert_int_equal(write(one.result.fd, &byte, 1), 1);
 	assert_int_equal(read(two.result.fd, &byte, 1), 1);
+}
+
+static void test_plain(void **state)
+{
+	(void)state;
+	one.terms.security = two.terms.security = XPMEM_SECURITY_PLAIN;
+	run_both(2);
+	assert_true(one.ok);
+	assert_true(two.ok);
+	assert_int_equal(one.result.security, XPMEM_SECURITY_PLAIN);
+	assert_int_equal(two.result.security, XPMEM_SECURITY_PLAIN);
+	assert_int_equal(fake_ktls_count(), 0);
+}
+
+static void test_security(void **state)
+{
+	(void)state;
+	two.terms.security = XPMEM_SECURITY_PLAIN;
+	run_both(2);
+	assert_refused(
+		"the security of partition 2 is plain, of partition 1 tls; configure the same",
+		"the security of partition 1 is tls, of partition 2 plain; configure the same");
+	teardown(state);
+	setup(state);
+	one.terms.security = XPMEM_SECURITY_PLAIN;
+	run_both(2);
+	assert_refused(
+		"the security of partition 2 is tls, of partition 1 plain",
+		"the security of partition 1 is plain, of partition 2 tls");
+	assert_int_equal(fake_ktls_count(), 0);
+}
+
+/* A kernel that takes no keys: each side says why, and gives up. */
+static void test_no_ktls(void **state)
+{
+	(void)state;
+	fake_ktls_refuse(true);
+	run_both(2);
+	assert_refused("no TLS, says the test", "no TLS, says the test");
+}
+
+/* No two sessions have the same key. */
+static void test_keys_differ(void **state)
+{
+	struct ktls_keys first;
+
+	run_both(2);
+	assert_true(one.ok);
+	first = *fake_ktls_sends(one.result.fd);
+	teardown(state);
+	setup(state);
+	run_both(2);
+	assert_true(one.ok);
+	assert_memory_not_equal(first.key, fake_ktls_sends(one.result.fd)->key,
+				sizeof(first.key));
 }
 
 static void test_epochs_differ(void **state)
@@ -226,8 +296,7 @@ static void attack(const void *bytes, size_t size, bool connector)
 
 	if (connector)
 		assert_non_null(handshake_connect(&one.local, fds[1], 2,
-						  XPMEM_FABRIC_WINDOW, &ops,
-						  &one));
+						  &one.terms, &ops, &one));
 	else
 		assert_non_null(
 			handshake_accept(&two.local, fds[1], &ops, &two));
@@ -275,6 +344,7 @@ static const struct message_hello hello_of_1 = {
 	.fabric = XPMEM_FABRIC_WINDOW,
 	.partid = 1,
 	.peer = 2,
+	.security = XPMEM_SECURITY_TLS,
 };
 
 static void test_truncated(void **state)
@@ -367,8 +437,8 @@ static void test_reflection(void **state)
 	hello.partid = 2;
 	hello.peer = 1;
 	hello.nonce[0] = 1;
-	assert_non_null(handshake_connect(&one.local, fds[1], 2,
-					  XPMEM_FABRIC_WINDOW, &ops, &one));
+	assert_non_null(handshake_connect(&one.local, fds[1], 2, &one.terms,
+					  &ops, &one));
 	hear(fds[0], bytes);
 	size = message_put_hello(bytes, &hello);
 	assert_int_equal(write(fds[0], bytes, size), size);
@@ -389,8 +459,8 @@ static void test_same_nonce(void **state)
 	size_t size;
 
 	(void)state;
-	assert_non_null(handshake_connect(&one.local, fds[1], 2,
-					  XPMEM_FABRIC_WINDOW, &ops, &one));
+	assert_non_null(handshake_connect(&one.local, fds[1], 2, &one.terms,
+					  &ops, &one));
 	size = hear(fds[0], bytes);
 	memcpy(&wire, payload, sizeof(wire));
 	wire.partid = htole16(2);
@@ -447,8 +517,8 @@ static void test_downgrade(void **state)
 		skip();
 	assert_int_equal(
 		socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, others), 0);
-	assert_non_null(handshake_connect(&one.local, fds[1], 2,
-					  XPMEM_FABRIC_WINDOW, &ops, &one));
+	assert_non_null(handshake_connect(&one.local, fds[1], 2, &one.terms,
+					  &ops, &one));
 	assert_non_null(handshake_accept(&two.local, others[1], &ops, &two));
 	hand_on_older(fds[0], others[0]);
 	hand_on_older(others[0], fds[0]);
@@ -464,6 +534,8 @@ static void test_downgrade(void **state)
 
 /* Credentials, with a real munge. */
 static char credential[MESSAGE_CREDENTIAL_MAX + 1];
+static uint8_t secret[AUTH_SECRET_LEN] = "told to one side only";
+static uint8_t told[AUTH_SECRET_LEN];
 static char reason[REASON_SIZE];
 static struct auth_claim claim = { .label = AUTH_LABEL, .partid = 1 };
 
@@ -471,15 +543,16 @@ static void make_credential(void)
 {
 	if (!*munged_socket())
 		skip();
-	assert_int_equal(auth_create(&claim, credential, reason), 0);
+	assert_int_equal(auth_create(&claim, secret, credential, reason), 0);
 }
 
 static void test_replay(void **state)
 {
 	(void)state;
 	make_credential();
-	assert_int_equal(auth_verify(&claim, credential, reason), 0);
-	assert_int_equal(auth_verify(&claim, credential, reason), -1);
+	assert_int_equal(auth_verify(&claim, told, credential, reason), 0);
+	assert_memory_equal(told, secret, sizeof(secret));
+	assert_int_equal(auth_verify(&claim, told, credential, reason), -1);
 	assert_contains(reason, "eplayed");
 }
 
@@ -490,7 +563,7 @@ static void test_other_peer(void **state)
 	(void)state;
 	other.peer ^= 1;
 	make_credential();
-	assert_int_equal(auth_verify(&other, credential, reason), -1);
+	assert_int_equal(auth_verify(&other, told, credential, reason), -1);
 	assert_contains(reason, "for something else");
 }
 
@@ -499,11 +572,11 @@ static void test_other_user(void **state)
 	(void)state;
 	make_credential();
 	auth_init(munged_socket(), geteuid() + 1);
-	assert_int_equal(auth_verify(&claim, credential, reason), -1);
+	assert_int_equal(auth_verify(&claim, told, credential, reason), -1);
 	assert_contains(reason, "its credential is of user");
 	/* Made for another user: munge does not even decode it for us. */
 	make_credential();
-	assert_int_equal(auth_verify(&claim, credential, reason), -1);
+	assert_int_equal(auth_verify(&claim, told, credential, reason), -1);
 	assert_contains(reason, "munge refuses its credential");
 }
 
@@ -512,7 +585,7 @@ static void test_damaged(void **state)
 	(void)state;
 	make_credential();
 	credential[strlen(credential) / 2] ^= 1;
-	assert_int_equal(auth_verify(&claim, credential, reason), -1);
+	assert_int_equal(auth_verify(&claim, told, credential, reason), -1);
 	assert_contains(reason, "munge refuses its credential");
 }
 
@@ -522,6 +595,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_agree),	  TEST(test_epochs_differ),
+		TEST(test_plain),	  TEST(test_security),
+		TEST(test_no_ktls),	  TEST(test_keys_differ),
 		TEST(test_page_size),	  TEST(test_machine),
 		TEST(test_version),	  TEST(test_partid),
 		TEST(test_unknown_peer),  TEST(test_impostor),

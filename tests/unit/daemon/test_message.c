@@ -20,6 +20,7 @@ static const struct message_hello good = {
 	.fabric = XPMEM_FABRIC_WINDOW,
 	.partid = 1,
 	.peer = 32767,
+	.security = XPMEM_SECURITY_TLS,
 	.boot_id = { 1, 2, 3 },
 	.nonce = { 4, 5, 6 },
 };
@@ -45,12 +46,19 @@ static const struct {
 	uint8_t value;
 	const char *reason;
 } bad_hellos[] = {
-	{ 0, 4, 0, "no xpmemd" },	 { 4, 2, 0, "versions 0 to 2" },
-	{ 6, 2, 0, "versions 1 to 0" },	 { 8, 4, 0, "page size" },
-	{ 12, 2, 0, "machine" },	 { 14, 2, 0, "fabric 0" },
-	{ 16, 2, 0, "of partition 0" },	 { 16, 2, 0xff, "of partition 65535" },
-	{ 18, 2, 0, "for partition 0" }, { 18, 2, 0x80, "for partition 32896" },
-	{ 20, 4, 1, "unknown flags" },
+	{ 0, 4, 0, "no xpmemd" },
+	{ 4, 2, 0, "versions 0 to 2" },
+	{ 6, 2, 0, "versions 1 to 0" },
+	{ 8, 4, 0, "page size" },
+	{ 12, 2, 0, "machine" },
+	{ 14, 2, 0, "fabric 0" },
+	{ 16, 2, 0, "of partition 0" },
+	{ 16, 2, 0xff, "of partition 65535" },
+	{ 18, 2, 0, "for partition 0" },
+	{ 18, 2, 0x80, "for partition 32896" },
+	{ 20, 2, 0, "unknown security 0; update" },
+	{ 20, 2, 3, "unknown security 771" },
+	{ 22, 2, 1, "unknown flags" },
 };
 
 static void test_bad_hello(void **state)

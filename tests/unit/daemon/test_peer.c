@@ -14,8 +14,10 @@
 
 #include "auth.h"
 #include "fake_kernel.h"
+#include "fake_ktls.h"
 #include "peer.h"
 #include "test.h"
+#include "tls.h"
 
 static struct handshake_local one, two;
 static struct config config;
@@ -25,12 +27,17 @@ static unsigned int changes;
 static unsigned int finished;
 static uint64_t epoch;
 
-static int expect(void *owner, const struct message_hello *hello, char *reason)
+static int expect(void *owner, const struct message_hello *hello,
+		  struct handshake_terms *terms, char *reason)
 {
 	(void)owner;
 	(void)reason;
 	assert_int_equal(hello->partid, 1);
-	return XPMEM_FABRIC_WINDOW;
+	*terms = (struct handshake_terms){
+		.fabric = XPMEM_FABRIC_WINDOW,
+		.security = XPMEM_SECURITY_TLS,
+	};
+	return 0;
 }
 
 static void done(void *owner, uint16_t partid,
@@ -39,7 +46,8 @@ static void done(void *owner, uint16_t partid,
 	(void)owner;
 	(void)partid;
 	(void)reason;
-	assert_non_null(result);
+	if (!result)
+		return;
 	epoch = result->epoch;
 	close(result->fd);
 	finished++;
@@ -76,6 +84,7 @@ static void set_local(struct handshake_local *local, uint16_t partid)
 static int setup(void **state)
 {
 	struct sockaddr_in *addr = (struct sockaddr_in *)&peers[0].address.addr;
+	char reason[REASON_SIZE];
 
 	(void)state;
 	memset(&fake_kernel, 0, sizeof(fake_kernel));
@@ -83,6 +92,8 @@ static int setup(void **state)
 	set_local(&one, 1);
 	set_local(&two, 2);
 	auth_init(munged_socket(), geteuid());
+	fake_ktls_reset();
+	assert_int_equal(tls_init(reason), 0);
 	assert_int_equal(loop_init(), 0);
 	addr->sin_family = AF_INET;
 	addr->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -98,6 +109,7 @@ static int setup(void **state)
 	loop_add(&listener, EPOLLIN);
 	peers[0].partid = 2;
 	peers[0].fabric = XPMEM_FABRIC_WINDOW;
+	peers[0].security = XPMEM_SECURITY_TLS;
 	strcpy(peers[0].window, "0000:00:05.0");
 	config = (struct config){
 		.partid = 1,
@@ -116,6 +128,7 @@ static int teardown(void **state)
 		peer_exit();
 	loop_remove(&listener);
 	close(listener.fd);
+	tls_exit();
 	loop_exit();
 	return 0;
 }
@@ -147,6 +160,7 @@ static void test_connect(void **state)
 	assert_int_equal(fake_kernel.last.version, 2);
 	assert_int_equal(fake_kernel.last.page_size, 4096);
 	assert_int_equal(fake_kernel.last.fabric, XPMEM_FABRIC_WINDOW);
+	assert_int_equal(fake_kernel.last.security, XPMEM_SECURITY_TLS);
 	assert_int_equal(fake_kernel.last.heartbeat_ms, 500);
 	assert_int_equal(fake_kernel.last.deadline_ms, 10000);
 }
@@ -261,22 +275,25 @@ static void test_refused_by_kernel(void **state)
 static void test_expect(void **state)
 {
 	struct message_hello hello = { .partid = 2 };
+	struct handshake_terms terms;
 	char reason[REASON_SIZE];
 
 	(void)state;
 	config.partid = 3;
 	start();
 	assert_false(peer_first()->retry.armed);
-	assert_int_equal(peer_expect(NULL, &hello, reason),
-			 XPMEM_FABRIC_WINDOW);
+	assert_int_equal(peer_expect(NULL, &hello, &terms, reason), 0);
+	assert_int_equal(terms.fabric, XPMEM_FABRIC_WINDOW);
+	assert_int_equal(terms.security, XPMEM_SECURITY_TLS);
 	hello.partid = 4;
-	assert_int_equal(peer_expect(NULL, &hello, reason), -1);
+	assert_int_equal(peer_expect(NULL, &hello, &terms, reason), -1);
 	assert_contains(reason, "partition 4 is no peer of partition 3");
 }
 
 static void test_expect_restarted(void **state)
 {
 	struct message_hello hello = { .partid = 2 };
+	struct handshake_terms terms;
 	char reason[REASON_SIZE];
 	struct handshake_result result = {
 		.partid = 2,
@@ -290,21 +307,21 @@ static void test_expect_restarted(void **state)
 	result.fd = dup(listener.fd);
 	peer_session_start(&result);
 	memcpy(hello.boot_id, result.boot_id, sizeof(hello.boot_id));
-	assert_int_equal(peer_expect(NULL, &hello, reason), -1);
+	assert_int_equal(peer_expect(NULL, &hello, &terms, reason), -1);
 	assert_contains(reason, "still has a session");
 	hello.boot_id[0] = 2;
-	assert_int_equal(peer_expect(NULL, &hello, reason),
-			 XPMEM_FABRIC_WINDOW);
+	assert_int_equal(peer_expect(NULL, &hello, &terms, reason), 0);
 }
 
 static void test_wrong_direction(void **state)
 {
 	struct message_hello hello = { .partid = 2 };
+	struct handshake_terms terms;
 	char reason[REASON_SIZE];
 
 	(void)state;
 	start();
-	assert_int_equal(peer_expect(NULL, &hello, reason), -1);
+	assert_int_equal(peer_expect(NULL, &hello, &terms, reason), -1);
 	assert_contains(reason, "the lower id does");
 }
 
@@ -337,11 +354,18 @@ static void test_reload(void **state)
 	assert_int_equal(peer_find(2)->state, PEER_DOWN);
 	until(&fake_kernel.added, 2);
 	assert_string_equal(peer_find(2)->config.window, "0000:00:06.0");
+	peers[0].security = XPMEM_SECURITY_PLAIN;
+	assert_int_equal(peer_reload(&next), 0);
+	assert_int_equal(fake_kernel.deleted, 3);
+	/* The other side does not want that. */
+	while (!strstr(peer_find(2)->reason, "the security of"))
+		assert_int_equal(loop_step(), 0);
+	assert_int_equal(peer_find(2)->state, PEER_DOWN);
 	/* Removed. */
 	next.npeers = 0;
 	assert_int_equal(peer_reload(&next), 0);
 	assert_null(peer_first());
-	assert_int_equal(fake_kernel.deleted, 3);
+	assert_int_equal(fake_kernel.deleted, 4);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
