@@ -62,7 +62,7 @@ $(BUILD)/tests/lab-tests/rows: $(ROWS_O) $(XT_HELP) | lib/libxpmem
 	@echo '  LD  $(@:$(CURDIR)/%=%)'
 	@$(CC) $(CFLAGS) -o $@ $^ -L$(BUILD)/lib -lxpmem
 
-$(BUILD)/tests/obj/bench/%.o: tests/bench/%.c tests/bench/bench.h include/xpmem.h \
+$(BUILD)/tests/obj/bench/%.o: tests/bench/%.c $(wildcard tests/bench/*.h) include/xpmem.h \
 			      $(BUILD)/.setup
 	@mkdir -p $(@D)
 	@echo '  CC  $(@:$(CURDIR)/%=%)'
