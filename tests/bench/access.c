@@ -32,13 +32,15 @@ static const struct measure measures[] = {
 	BOTH("gups", "random updates of remote memory", "update", ANY),
 	BOTH("copy-from", "memcpy from remote memory", "KiB", ANY),
 	BOTH("copy-to", "memcpy to remote memory", "KiB", ANY),
+};
+
+static const struct measure touches[] = {
 	{ "remote/touch/local", "first touch of remote memory",
 	  "first touch, attachment within a partition", "page", ANY },
 };
 
 struct context {
 	struct exported far, near; /* on the other partition; on this one */
-	xpmem_apid_t far_apid, near_apid;
 	char *remote, *local, *own, *buffer;
 	size_t size;
 	double (*access)(struct context *context, char *at);
@@ -244,7 +246,7 @@ static double touch_first(const struct exported *exported)
 	uint64_t start = now(), sum = touch_read(at, exported->size);
 
 	start = now() - start;
-	sink = sum;
+	need(sum == fill_sum(exported->size), "the bytes are wrong");
 	detach(at);
 	need(!xpmem_release(apid), "xpmem_release: %s", strerror(errno));
 	return (double)start / (exported->size / page_size);
@@ -280,22 +282,11 @@ static void set_up(struct context *context, struct peer *there,
 	context->near = peer_export(here, SMALL_PAGES, context->size, -1);
 	context->own = own_memory(context->size);
 	context->buffer = own_memory(context->size);
-	context->far_apid = permit(&context->far);
-	context->near_apid = permit(&context->near);
-	context->remote = attach(context->far_apid, 0, context->size);
-	context->local = attach(context->near_apid, 0, context->size);
+	context->remote = attach(permit(&context->far), 0, context->size);
+	context->local = attach(permit(&context->near), 0, context->size);
 	touch_write(context->remote, context->size);
 	touch_write(context->local, context->size);
 	check(context, there, here, "the first touch");
-}
-
-static void leave(struct context *context)
-{
-	detach(context->remote);
-	detach(context->local);
-	need(!xpmem_release(context->far_apid) &&
-		     !xpmem_release(context->near_apid),
-	     "xpmem_release: %s", strerror(errno));
 }
 
 static void run(void)
@@ -322,7 +313,17 @@ static void run(void)
 	check(&context, &there, &here, "random updates");
 	measure(&context, "gups", random_access);
 	check(&context, &there, &here, "more of them");
-	leave(&context);
+	peer_end(&there);
+	peer_end(&here);
+}
+
+static void run_touch(void)
+{
+	struct context context = { .size = options.size };
+	struct peer here = peer_start(), there = peer_start_there();
+
+	context.far = peer_export(&there, SMALL_PAGES, context.size, -1);
+	context.near = peer_export(&here, SMALL_PAGES, context.size, -1);
 	compare("remote/touch/local", touch_far, touch_near, &context);
 	peer_end(&there);
 	peer_end(&here);
@@ -333,5 +334,13 @@ const struct topic access_topic = {
 	"loads and stores of another partition's memory",
 	TOPIC_MEASURES(measures),
 	run,
+	true,
+};
+
+const struct topic access_touch_topic = {
+	"first-touch",
+	"first touch of another partition's memory",
+	TOPIC_MEASURES(touches),
+	run_touch,
 	true,
 };

@@ -20,6 +20,7 @@ static const struct topic *const here[] = {
 /* With --host. */
 static const struct topic *const across[] = {
 	&access_topic,
+	&access_touch_topic,
 	&stream_topic,
 	&messages_topic,
 };

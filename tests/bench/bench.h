@@ -45,7 +45,8 @@ struct topic {
 extern const struct topic touch_topic, attach_topic, exit_topic, threads_topic,
 	reclaim_topic, bandwidth_topic, populate_topic;
 /* Those that need another partition, whose name is options.host. */
-extern const struct topic access_topic, stream_topic, messages_topic;
+extern const struct topic access_topic, access_touch_topic, stream_topic,
+	messages_topic;
 
 #define TOPIC_MEASURES(array) array, sizeof(array) / sizeof((array)[0])
 

@@ -108,11 +108,11 @@ static uint32_t rounds_of(const struct game *game)
 {
 	bool one = game->pattern == PING_PONG;
 
-	if (game->size >= MIB)
-		return one ? 4 : 1;
-	if (game->way == BY_TCP || game->size >= 64 * KIB)
-		return one ? 10 : 2;
-	return one ? 500 : 50;
+	if (game->way == BY_TCP)
+		return !one ? 1 : game->size < MIB ? 10 : 2;
+	if (game->size < 64 * KIB)
+		return one ? 2000 : 100;
+	return game->size < MIB ? 100 : 8;
 }
 
 /* Messages that went the way whose time is told. */
