@@ -62,7 +62,7 @@ $(BUILD)/tests/lab-tests/rows: $(ROWS_O) $(XT_HELP) | lib/libxpmem
 	@echo '  LD  $(@:$(CURDIR)/%=%)'
 	@$(CC) $(CFLAGS) -o $@ $^ -L$(BUILD)/lib -lxpmem
 
-$(BUILD)/tests/obj/bench/%.o: tests/bench/%.c tests/bench/bench.h include/xpmem.h \
+$(BUILD)/tests/obj/bench/%.o: tests/bench/%.c $(wildcard tests/bench/*.h) include/xpmem.h \
 			      $(BUILD)/.setup
 	@mkdir -p $(@D)
 	@echo '  CC  $(@:$(CURDIR)/%=%)'
@@ -92,6 +92,7 @@ check:
 # What it measures: tests/bench/bench --list. BENCH_FLAGS: tests/bench/run --help.
 bench:
 	@tests/setup
+	@tests/setup bench
 	@$(MAKE) -s --no-print-directory lib/libxpmem daemon $(BUILD)/tests/bench/bench
 	@tests/bench/run $(BENCH_FLAGS)
 
@@ -128,8 +129,9 @@ help:
 	@echo '                         C=1 mean what they mean to the kernel)'
 	@echo 'make demo                two partitions, one exported page: the main job, shown'
 	@echo 'make check               all tests; sets up what they need'
-	@echo 'make bench               local attachments beside references, in time and in'
-	@echo '                         instructions; BENCH_FLAGS: tests/bench/run --help'
+	@echo 'make bench               attachments, within a partition and across two, beside'
+	@echo '                         references; a table, plots and build/bench/report.html;'
+	@echo '                         BENCH_FLAGS: tests/bench/run --help'
 	@echo 'make cost                what the mm series costs whoever does not use it: code,'
 	@echo '                         faults, munmap, reclaim, migration, with the option'
 	@echo '                         off, on, and registered; COST_FLAGS: tests/series/cost'

@@ -12,12 +12,21 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct topic *const topics[] = {
+static const struct topic *const here[] = {
 	&touch_topic,	&attach_topic,	  &exit_topic,	   &threads_topic,
 	&reclaim_topic, &bandwidth_topic, &populate_topic,
 };
 
-#define TOPICS (sizeof(topics) / sizeof(topics[0]))
+/* With --host. */
+static const struct topic *const across[] = {
+	&access_topic,
+	&access_touch_topic,
+	&stream_topic,
+	&messages_topic,
+};
+
+static const struct topic *const *topics = here;
+static size_t count_of_topics = sizeof(here) / sizeof(here[0]);
 
 struct options options = { .repeat = 15, .size = 32 * MIB };
 
@@ -32,6 +41,9 @@ static void usage(FILE *to)
 	      "  --repeat N        samples of each (15); more of what takes under 1 s\n"
 	      "  --size MIB        memory that is touched, a multiple of 4 (32)\n"
 	      "  --instructions    the clock counts instructions (lab run --icount)\n"
+	      "  --host NAME       measures another partition's memory; there,\n"
+	      "                    start bench --serve\n"
+	      "  --serve           exports memory until that bench ends\n"
 	      "  --json FILE       one object for each measure; - prints them\n"
 	      "  --help            this text\n"
 	      "\n"
@@ -63,6 +75,8 @@ static void parse(int argc, char **argv)
 		{ "size", required_argument, NULL, 's' },
 		{ "instructions", no_argument, NULL, 'i' },
 		{ "json", required_argument, NULL, 'j' },
+		{ "host", required_argument, NULL, 'H' },
+		{ "serve", no_argument, NULL, 'S' },
 		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
@@ -82,6 +96,10 @@ static void parse(int argc, char **argv)
 			options.clock = CLOCK_INSTR;
 		else if (c == 'j')
 			options.json = optarg;
+		else if (c == 'H')
+			options.host = optarg;
+		else if (c == 'S')
+			options.serve = true;
 		else if (c == 'h')
 			usage(stdout), exit(0);
 		else
@@ -93,6 +111,17 @@ static void parse(int argc, char **argv)
 		errx(2, "--size: a multiple of 4");
 }
 
+static void measure_all(void)
+{
+	/* Whose end tells the other side that we are done, however we end. */
+	int fd = options.host ? host_begin() : -1;
+
+	for (size_t i = 0; i < count_of_topics; i++)
+		run_topic(topics[i]);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct row *rows;
@@ -101,18 +130,25 @@ int main(int argc, char **argv)
 
 	parse(argc, argv);
 	page_size = sysconf(_SC_PAGESIZE);
-	count = rows_create(topics, TOPICS, &rows);
+	if (options.serve) {
+		host_serve();
+		return 0;
+	}
+	if (options.host) {
+		topics = across;
+		count_of_topics = sizeof(across) / sizeof(across[0]);
+	}
+	count = rows_create(topics, count_of_topics, &rows);
 	if (!count)
 		errx(2, "--only %s: no such topic or measure (--list)",
 		     options.only);
 	if (options.list) {
-		print_list(topics, TOPICS);
+		print_list(topics, count_of_topics);
 		return 0;
 	}
 	clock_check();
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	for (size_t i = 0; i < TOPICS; i++)
-		run_topic(topics[i]);
+	measure_all();
 	print_table(rows, count);
 	if (options.json)
 		write_json(rows, count);

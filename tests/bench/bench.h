@@ -29,7 +29,8 @@ struct measure {
 	const char *reference; /* beside what; NULL: beside nothing */
 	const char *per; /* "page": nanoseconds a page; "%": per cent */
 	double most[CLOCKS]; /* budget of figure / reference; 0: none */
-	double least; /* budget of the figure itself; 0: none */
+	/* With a budget, the least ratio; without, the least figure; 0: none */
+	double least;
 };
 
 struct topic {
@@ -43,6 +44,9 @@ struct topic {
 
 extern const struct topic touch_topic, attach_topic, exit_topic, threads_topic,
 	reclaim_topic, bandwidth_topic, populate_topic;
+/* Those that need another partition, whose name is options.host. */
+extern const struct topic access_topic, access_touch_topic, stream_topic,
+	messages_topic;
 
 #define TOPIC_MEASURES(array) array, sizeof(array) / sizeof((array)[0])
 
@@ -52,6 +56,8 @@ struct options {
 	size_t size; /* bytes that are touched */
 	const char *only; /* topic, or beginning of a measure's name */
 	const char *json;
+	const char *host; /* the partition that exports; NULL: this one */
+	bool serve; /* export for a bench on another partition */
 	bool list;
 };
 
@@ -113,7 +119,10 @@ void pin(int cpu);
 int other_cpu(void);
 int cpus(void);
 
-/* peer.c: a process that exports, or imports, as it is told. */
+/*
+ * peer.c: a process that exports, or imports, as it is told; on this partition
+ * or, host.c, on another one.
+ */
 enum kind {
 	SMALL_PAGES, /* anonymous, 4 KiB pages */
 	HUGE_PAGES, /* anonymous, transparent huge pages */
@@ -122,7 +131,7 @@ enum kind {
 };
 
 struct peer {
-	pid_t pid;
+	pid_t pid; /* 0: on another partition */
 	int fd;
 };
 
@@ -135,6 +144,8 @@ struct exported {
 };
 
 struct peer peer_start(void);
+struct peer peer_start_there(void); /* at options.host */
+void peer_serve(int fd) __attribute__((noreturn));
 void peer_end(struct peer *peer);
 /* Maps, fills and, unless SHARED_FILE, makes a segment of it. */
 struct exported peer_export(struct peer *peer, enum kind kind, size_t size,
@@ -148,6 +159,16 @@ uint64_t peer_sum(struct peer *peer);
 /* The peer imports: attaches and writes to each page; detaches. */
 void peer_attach(struct peer *peer, const struct exported *exported);
 void peer_detach(struct peer *peer);
+
+/* host.c: until the bench on another partition has ended. */
+void host_serve(void);
+int host_begin(void); /* the connection that says that a bench lives */
+int host_connect(uint16_t port);
+uint16_t host_listen(int *fd); /* at a port that is free; which */
+int host_accept(int door);
+/* A whole message or death. */
+void send_all(int fd, const void *at, size_t size);
+bool receive_all(int fd, void *at, size_t size);
 
 /* memory.c: mapping and touching. */
 int memory_file(size_t size); /* a memory file, nothing touched */

@@ -3,7 +3,7 @@
  * Benchmarks: the other side, a process that exports or imports as it is told
  * over a socket, one request after the other, and sleeps in between.
  */
-#include "bench.h"
+#include "flow.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -16,16 +16,18 @@
 
 #define HUGE (2 * MIB)
 
-enum verb { EXPORT, WITHDRAW, TOUCH, SUM, ATTACH, DETACH };
+enum verb { EXPORT, WITHDRAW, TOUCH, SUM, ATTACH, DETACH, LISTEN, PLAY };
 
 struct request {
 	enum verb verb;
 	int fd; /* a descriptor that was open when the peer was started */
 	struct exported what;
+	struct game game;
 };
 
 struct answer {
 	uint64_t sum;
+	uint16_t port;
 	struct exported what;
 };
 
@@ -35,6 +37,8 @@ static void *memory, *reserved;
 static size_t reserved_size;
 static void *attached;
 static xpmem_apid_t apid;
+static struct flow flow;
+static int door; /* where the importer connects, for messages by TCP */
 
 static void map_anonymous(enum kind kind, size_t size)
 {
@@ -92,6 +96,14 @@ static void serve_detach(void)
 	need(!xpmem_release(apid), "xpmem_release: %s", strerror(errno));
 }
 
+/* Both boxes are there by now. */
+static struct flow *my_flow(void)
+{
+	if (!flow.lanes[0].mine)
+		flow_init(&flow, memory, attached, false);
+	return &flow;
+}
+
 static void serve(const struct request *request, struct answer *answer)
 {
 	switch (request->verb) {
@@ -113,22 +125,51 @@ static void serve(const struct request *request, struct answer *answer)
 	case DETACH:
 		serve_detach();
 		break;
+	case LISTEN:
+		answer->port = host_listen(&door);
+		break;
+	case PLAY:
+		flow_prepare(my_flow(), &request->game);
+		break;
 	}
 	answer->what = mine;
 }
 
-static void peer_main(int fd)
+/* What the other side waits for the answer to begin with. */
+static bool afterwards(const struct request *request)
+{
+	switch (request->verb) {
+	case LISTEN:
+		for (int i = 0; i < MOST_PAIRS; i++)
+			my_flow()->lanes[i].fd = host_accept(door);
+		return true;
+	case PLAY:
+		flow_play(&flow, &request->game);
+		flow_verify(&flow, &request->game);
+		return true;
+	case EXPORT:
+	case WITHDRAW:
+	case TOUCH:
+	case SUM:
+	case ATTACH:
+	case DETACH:
+		break;
+	}
+	return false;
+}
+
+void peer_serve(int fd)
 {
 	struct request request;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pin(other_cpu());
-	while (read(fd, &request, sizeof(request)) == sizeof(request)) {
+	while (receive_all(fd, &request, sizeof(request))) {
 		struct answer answer = {};
 
 		serve(&request, &answer);
-		if (write(fd, &answer, sizeof(answer)) != sizeof(answer))
-			break;
+		send_all(fd, &answer, sizeof(answer));
+		if (afterwards(&request))
+			send_all(fd, &answer, sizeof(answer));
 	}
 	_exit(0);
 }
@@ -144,7 +185,8 @@ struct peer peer_start(void)
 	need(peer.pid >= 0, "fork: %s", strerror(errno));
 	if (!peer.pid) {
 		close(ends[0]);
-		peer_main(ends[1]);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		peer_serve(ends[1]);
 	}
 	close(ends[1]);
 	peer.fd = ends[0];
@@ -156,17 +198,24 @@ void peer_end(struct peer *peer)
 	int status;
 
 	close(peer->fd);
+	if (!peer->pid)
+		return;
 	need(waitpid(peer->pid, &status, 0) == peer->pid && !status,
 	     "the other side ended with status %#x", status);
+}
+
+static void await_answer(struct peer *peer, struct answer *answer)
+{
+	need(receive_all(peer->fd, answer, sizeof(*answer)),
+	     "the other side ended; it says why");
 }
 
 static struct answer ask(struct peer *peer, const struct request *request)
 {
 	struct answer answer;
 
-	need(write(peer->fd, request, sizeof(*request)) == sizeof(*request) &&
-		     read(peer->fd, &answer, sizeof(answer)) == sizeof(answer),
-	     "the other side does not answer");
+	send_all(peer->fd, request, sizeof(*request));
+	await_answer(peer, &answer);
 	return answer;
 }
 
@@ -214,4 +263,28 @@ void peer_attach(struct peer *peer, const struct exported *exported)
 void peer_detach(struct peer *peer)
 {
 	tell(peer, DETACH);
+}
+
+void peer_connect(struct peer *peer, int *fds, int count)
+{
+	struct answer answer = tell(peer, LISTEN);
+
+	for (int i = 0; i < count; i++)
+		fds[i] = host_connect(answer.port);
+	await_answer(peer, &answer);
+}
+
+uint64_t peer_play(struct peer *peer, struct flow *mine,
+		   const struct game *game)
+{
+	struct request request = { .verb = PLAY, .game = *game };
+	struct answer answer;
+	uint64_t took;
+
+	flow_prepare(mine, game);
+	ask(peer, &request);
+	took = flow_play(mine, game);
+	await_answer(peer, &answer);
+	flow_verify(mine, game);
+	return took;
 }

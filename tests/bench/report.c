@@ -42,14 +42,19 @@ static const char *verdict(const struct row *row)
 	case ROW_MEASURED:
 		break;
 	}
-	if (row->measure->least)
-		return spread_of(row->figure, row->samples).median >=
-				       row->measure->least ?
+	if (budget) {
+		double ratio = ratio_of(row).median;
+
+		return ratio <= budget && ratio >= row->measure->least ?
 			       "ok" :
 			       "missed";
-	if (!budget)
+	}
+	if (!row->measure->least)
 		return "";
-	return ratio_of(row).median <= budget ? "ok" : "missed";
+	return spread_of(row->figure, row->samples).median >=
+			       row->measure->least ?
+		       "ok" :
+		       "missed";
 }
 
 static const char *unit(const struct row *row)
@@ -84,7 +89,7 @@ static double ratio_of_minima(const struct row *row)
 static void print_row(const struct row *row)
 {
 	const struct measure *m = row->measure;
-	char figure[24], reference[24] = "", budget[24] = "", ratio[40] = "",
+	char figure[24], reference[24] = "", budget[32] = "", ratio[40] = "",
 			 minima[16] = "";
 	double most = budget_of(row);
 
@@ -99,10 +104,12 @@ static void print_row(const struct row *row)
 			 r.low, r.high);
 		snprintf(minima, sizeof(minima), "%.3f", ratio_of_minima(row));
 	}
-	if (m->least)
-		snprintf(budget, sizeof(budget), ">= %g", m->least);
+	if (most && m->least)
+		snprintf(budget, sizeof(budget), "%g..%g", m->least, most);
 	else if (most)
 		snprintf(budget, sizeof(budget), "<= %g", most);
+	else if (m->least)
+		snprintf(budget, sizeof(budget), ">= %g", m->least);
 	printf("%-26s %11s %11s  %-13s %-21s %7s %-8s %-6s %s\n", m->name,
 	       figure, reference, unit(row), ratio, minima, budget,
 	       verdict(row), row->note);
