@@ -162,6 +162,7 @@ bool xpmem_socket_send_ack(struct xpmem_session *session, u64 seq,
 	for (i = 0; i < ARRAY_SIZE(words); i++)
 		ack->body.young[i] = cpu_to_le64(words[i]);
 	xpmem_socket_send(session, &ack->message);
+	trace_xpmem_ack_send(session->partid, seq, young->at);
 	return true;
 }
 
@@ -294,13 +295,19 @@ static const char *message_recv(struct xpmem_session *session,
 	return "message of unknown type";
 }
 
+/* After our BYE that is how the other side answers. */
+static const char *hung_up(const struct xpmem_session *session)
+{
+	return READ_ONCE(session->orderly) ? "closed here" : "connection lost";
+}
+
 static const char *message_read(struct xpmem_session *session)
 {
 	struct xpmem_wire_header header;
 	const char *wrong;
 
 	if (socket_read(session, &header, sizeof(header)))
-		return "connection lost";
+		return hung_up(session);
 	wrong = xpmem_wire_check_header(&header, session->epoch);
 	if (wrong)
 		return wrong;
