@@ -20,20 +20,21 @@ XT_PROG := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out \
 	   tests/lab-tests/xt%,$(wildcard tests/lab-tests/*.c)) \
 	   $(wildcard tests/demo/*.c))
 XT_HDRS := $(wildcard tests/lab-tests/*.h include/*.h)
-# A topic of several files.
-ROWS_O  := $(patsubst tests/lab-tests/%.c,$(BUILD)/tests/obj/%.o,$(wildcard \
-	   tests/lab-tests/rows/*.c))
+# Topics of several files: a directory each.
+XT_DIRS := $(patsubst tests/lab-tests/%/,%,$(wildcard tests/lab-tests/*/))
+xt_objs  = $(patsubst tests/lab-tests/%.c,$(BUILD)/tests/obj/%.o,$(wildcard \
+	   tests/lab-tests/$(1)/*.c))
 XT_FLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Iinclude -Iinclude/uapi \
 	   -Itests/lab-tests -DXT_LAB='"$(CURDIR)/tests/lab/lab"'
 
 # The benchmarks: one program, a file a topic.
 BENCH_O := $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(wildcard tests/bench/*.c))
 
-.PHONY: all $(PARTS) module demo check bench cost series-check install clean help
+.PHONY: all $(PARTS) module demo check soak bench cost series-check install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: $(XT_HELP)
 
-all: $(PARTS) $(XT_PROG) $(BUILD)/tests/lab-tests/rows $(BUILD)/tests/bench/bench
+all: $(PARTS) $(XT_PROG) $(XT_DIRS:%=$(BUILD)/tests/lab-tests/%) $(BUILD)/tests/bench/bench
 
 # Says what is missing and why, and installs it; silent when nothing is.
 $(BUILD)/.setup: tests/setup
@@ -55,12 +56,15 @@ $(BUILD)/tests/%: tests/%.c $(XT_HELP) $(XT_HDRS) | lib/libxpmem
 	@echo '  CC  $(@:$(CURDIR)/%=%)'
 	@$(CC) $(XT_FLAGS) -o $@ $< $(XT_HELP) -L$(BUILD)/lib -lxpmem
 
-$(ROWS_O): tests/lab-tests/rows/rows.h
+define xt_topic
+$(call xt_objs,$(1)): $(wildcard tests/lab-tests/$(1)/*.h)
 
-$(BUILD)/tests/lab-tests/rows: $(ROWS_O) $(XT_HELP) | lib/libxpmem
-	@mkdir -p $(@D)
-	@echo '  LD  $(@:$(CURDIR)/%=%)'
-	@$(CC) $(CFLAGS) -o $@ $^ -L$(BUILD)/lib -lxpmem
+$(BUILD)/tests/lab-tests/$(1): $(call xt_objs,$(1)) $(XT_HELP) | lib/libxpmem
+	@mkdir -p $$(@D)
+	@echo '  LD  $$(@:$$(CURDIR)/%=%)'
+	@$$(CC) $$(CFLAGS) -o $$@ $$^ -L$$(BUILD)/lib -lxpmem
+endef
+$(foreach topic,$(XT_DIRS),$(eval $(call xt_topic,$(topic))))
 
 $(BUILD)/tests/obj/bench/%.o: tests/bench/%.c $(wildcard tests/bench/*.h) include/xpmem.h \
 			      $(BUILD)/.setup
@@ -88,6 +92,12 @@ demo:
 check:
 	@tests/setup
 	@tests/run
+
+# What check has no time for: faults, for about an hour. SOAK_FLAGS: tests/soak/run
+# --help.
+soak:
+	@tests/setup
+	@tests/soak/run $(SOAK_FLAGS)
 
 # What it measures: tests/bench/bench --list. BENCH_FLAGS: tests/bench/run --help.
 bench:
@@ -129,6 +139,9 @@ help:
 	@echo '                         C=1 mean what they mean to the kernel)'
 	@echo 'make demo                two partitions, one exported page: the main job, shown'
 	@echo 'make check               all tests; sets up what they need'
+	@echo 'make soak                partitions that pause, die, are cut off and press each'
+	@echo '                         other, for about an hour; SOAK_FLAGS:'
+	@echo '                         tests/soak/run --help'
 	@echo 'make bench               attachments, within a partition and across two, beside'
 	@echo '                         references; a table, plots and build/bench/report.html;'
 	@echo '                         BENCH_FLAGS: tests/bench/run --help'

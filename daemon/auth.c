@@ -11,8 +11,12 @@
 #include "auth.h"
 #include "log.h"
 
-/* Seconds: longer than a handshake may take, and than clocks should differ. */
-#define AUTH_TTL 60
+/*
+ * Seconds that the clocks of two partitions may differ: a machine that was paused
+ * comes back with an old one.  munge has no more.  That a credential is fresh is
+ * told by the nonce of whoever verifies it, not by its age.
+ */
+#define AUTH_TTL 3600
 
 static const char *auth_socket;
 static uid_t auth_uid;

@@ -42,6 +42,9 @@ static const char *overdue(struct xpmem_session *session)
 	const char *reason = NULL;
 	struct xpmem_revoke *m;
 
+	/* It may take as long to hang up after our BYE; say_bye() counts that. */
+	if (READ_ONCE(session->orderly))
+		return NULL;
 	if (is_late(session, READ_ONCE(session->heard))) {
 		atomic64_inc(&session->history->evictions);
 		return "silent for longer than the deadline";
@@ -91,6 +94,9 @@ static void lease_lapse(struct xpmem_session *session)
 {
 	bool first;
 
+	/* After our BYE nothing is imported, and say_bye() counts the time. */
+	if (READ_ONCE(session->orderly))
+		return;
 	spin_lock(&xpmem_home.lock);
 	first = !session->lapsed;
 	if (first)

@@ -140,6 +140,23 @@ void xpmem_session_slot_free(struct xpmem_session *session)
 	xpmem_session_put(session);
 }
 
+/* What the home waited for, until the loss: those waits count as well. */
+static void waits_end(struct xpmem_session *session)
+{
+	u64 now = ktime_get_boottime_ns();
+	unsigned int i;
+
+	spin_lock(&xpmem_home.lock);
+	for (i = session->revoke_tail; i != session->revoke_head; i++) {
+		u64 since = session->revokes[i % XPMEM_REVOKES].since;
+		u64 us = div_u64(now - since, NSEC_PER_USEC);
+
+		xpmem_waits_add(&session->history->waits, us);
+		xpmem_waits_add(&xpmem_waits, us);
+	}
+	spin_unlock(&xpmem_home.lock);
+}
+
 /*
  * What the other side held: released if it let go in good order, else kept.
  * Return: pages in quarantine.
@@ -152,6 +169,7 @@ static u64 session_leave(struct xpmem_session *session, unsigned int actions)
 		xpmem_reap_slot(session->slot, XPMEM_ENTRY_EV_PUT);
 	else
 		pages = xpmem_reap_slot(session->slot, XPMEM_ENTRY_EV_LOST);
+	waits_end(session);
 	xpmem_count_add(quarantine, pages);
 	wake_up_all(&xpmem_home.wait);
 	return pages;
@@ -228,27 +246,37 @@ static void session_down(struct work_struct *work)
 static bool revoke_all(struct xpmem_session *session)
 {
 	xpmem_revoke_slot(session->slot);
-	return wait_event_timeout(xpmem_home.wait,
-				  READ_ONCE(session->failing) ||
-					  !xpmem_reap_held(session->slot),
-				  msecs_to_jiffies(READ_ONCE(
-					  session->deadline_ms))) &&
+	return wait_event_timeout(
+		       xpmem_home.wait,
+		       READ_ONCE(session->failing) ||
+			       !xpmem_reap_held(session->slot),
+		       msecs_to_jiffies(READ_ONCE(session->deadline_ms))) &&
 	       !READ_ONCE(session->failing);
+}
+
+/*
+ * What is under way when the connection goes, BYE too, is lost if anything of the
+ * other side's has not been read here.  So the other side is the first to hang up.
+ */
+static void say_bye(struct xpmem_session *session)
+{
+	struct xpmem_message *bye = xpmem_message_alloc(
+		XPMEM_WIRE_BYE, 0, GFP_KERNEL | __GFP_NOFAIL);
+
+	WRITE_ONCE(session->orderly, true);
+	xpmem_socket_send(session, bye);
+	wait_event_timeout(xpmem_home.wait, READ_ONCE(session->failing),
+			   msecs_to_jiffies(READ_ONCE(session->deadline_ms)));
 }
 
 static void session_close(struct work_struct *work)
 {
 	struct xpmem_session *session =
 		container_of(work, struct xpmem_session, close_work);
-	struct xpmem_message *bye;
 
 	if (revoke_all(session)) {
 		xpmem_import_lose_all(session);
-		bye = xpmem_message_alloc(XPMEM_WIRE_BYE, 0,
-					  GFP_KERNEL | __GFP_NOFAIL);
-		WRITE_ONCE(session->orderly, true);
-		xpmem_socket_send(session, bye);
-		flush_work(&session->tx_work);
+		say_bye(session);
 	}
 	xpmem_session_fail(session, "closed here");
 	xpmem_session_put(session);

@@ -146,6 +146,7 @@ bool xpmem_socket_send_ack(struct xpmem_session *session, u64 seq,
 	for (i = 0; i < ARRAY_SIZE(words); i++)
 		ack->body.young[i] = cpu_to_le64(words[i]);
 	xpmem_socket_send(session, &ack->message);
+	trace_xpmem_ack_send(session->partid, seq, young->at);
 	return true;
 }
 
@@ -302,13 +303,19 @@ static const char *message_recv(struct xpmem_session *session,
 	return "message of unknown type";
 }
 
+/* After our BYE that is how the other side answers. */
+static const char *hung_up(const struct xpmem_session *session, const char *why)
+{
+	return READ_ONCE(session->orderly) ? "closed here" : why;
+}
+
 static const char *message_read(struct xpmem_session *session)
 {
 	struct xpmem_wire_header header;
 	const char *wrong = socket_read(session, &header, sizeof(header));
 
 	if (wrong)
-		return wrong;
+		return hung_up(session, wrong);
 	wrong = xpmem_wire_check_header(&header, session->epoch);
 	if (wrong)
 		return wrong;

@@ -109,6 +109,9 @@ DEFINE_EVENT(xpmem_message, xpmem_revoke_send,
 DEFINE_EVENT(xpmem_message, xpmem_revoke_recv,
 	TP_PROTO(u16 partid, u64 seq, unsigned int pages),
 	TP_ARGS(partid, seq, pages));
+DEFINE_EVENT(xpmem_message, xpmem_ack_send,
+	TP_PROTO(u16 partid, u64 seq, unsigned int pages),
+	TP_ARGS(partid, seq, pages));
 DEFINE_EVENT(xpmem_message, xpmem_ack_recv,
 	TP_PROTO(u16 partid, u64 seq, unsigned int pages),
 	TP_ARGS(partid, seq, pages));

@@ -22,33 +22,10 @@ static size_t size = 16 * XT_MIB;
 static int rounds = 20;
 static atomic_bool *enough; /* shared between leader and child */
 
-/*
- * Passes over the words of a side until it is enough; returns how many stores
- * were lost. Pass n stores words of seed n over those of n - 1.
- */
-static size_t hammer(void *mem, enum xt_side side, uint32_t *pass)
-{
-	volatile uint64_t *words = mem;
-	size_t lost = 0;
-
-	for (*pass = 1; !*enough; ++*pass) {
-		for (size_t i = side; i < size / sizeof(*words); i += 2) {
-			uint64_t got = words[i];
-
-			if (got != xt_word(*pass - 1, i) && !lost++)
-				xt_note("pass %u, page %zu: %#llx", *pass,
-					i * sizeof(*words) / xt_page,
-					(unsigned long long)got);
-			words[i] = xt_word(*pass, i);
-		}
-	}
-	--*pass;
-	return lost;
-}
-
 static void exporter(void *arg)
 {
-	uint32_t pass, theirs;
+	_Atomic uint32_t pass;
+	uint32_t theirs;
 	void *mem;
 
 	(void)arg;
@@ -58,7 +35,8 @@ static void exporter(void *arg)
 	xt_fill(mem, size, XT_ODD, 0);
 	xt_put("segid", "%#llx", (long long)xt_export(mem, size, 0666));
 	xt_await("begin-storing");
-	xt_ok(!hammer(mem, XT_EVEN, &pass), "no store of p1 is lost");
+	xt_ok(!xt_hammer(mem, size, XT_EVEN, &pass, enough),
+	      "no store of p1 is lost");
 	xt_ok(pass > 0, "p1 made %u passes", pass);
 	xt_put("passes-p1", "%u", pass);
 	theirs = xt_await_num("passes-p2");
@@ -130,11 +108,13 @@ static void importer(void *arg)
 {
 	xpmem_apid_t apid = xt_permit(xt_await_num("segid"), XPMEM_RDWR);
 	void *at = xt_attach(apid, size);
-	uint32_t pass, theirs;
+	_Atomic uint32_t pass;
+	uint32_t theirs;
 
 	(void)arg;
 	xt_put("begin-storing", "1");
-	xt_ok(!hammer(at, XT_ODD, &pass), "no store of p2 is lost");
+	xt_ok(!xt_hammer(at, size, XT_ODD, &pass, enough),
+	      "no store of p2 is lost");
 	xt_ok(pass > 0, "p2 made %u passes", pass);
 	xt_put("passes-p2", "%u", pass);
 	theirs = xt_await_num("passes-p1");

@@ -534,9 +534,28 @@ static void closed_here(void)
 	ack[0] = raw.seq;
 	message(ACK, ack, sizeof(ack));
 	xt_ok(receive(answer, sizeof(answer)) == BYE, "then it says bye");
+	/* And waits until we hang up: that is how it knows that we heard it. */
+	shutdown(raw.fd, SHUT_WR);
 	ends_with("session-del", "closed here");
 	xt_ok(xt_stat("quarantine") == 0, "nothing is in quarantine");
 	xt_ok(!xpmem_remove(segid), "xpmem_remove");
+}
+
+/* The other side of a session that is closed here may never hang up. */
+static void never_hangs_up(void)
+{
+	uint64_t answer[16];
+
+	xt_case("never hangs up");
+	raw.params.heartbeat_ms = 200;
+	raw.params.deadline_ms = 2000;
+	open_session();
+	xt_ok(!session_del(), "session-del");
+	xt_ok(receive(answer, sizeof(answer)) == BYE, "it says bye");
+	ends_with("a side that stays", "closed here");
+	xt_ok(xt_stat("quarantine") == 0, "nothing is in quarantine");
+	raw.params.heartbeat_ms = 1000;
+	raw.params.deadline_ms = 30000;
 }
 
 /* Noise, the same each time. */
@@ -585,6 +604,7 @@ int main(void)
 	lookups();
 	never_acks();
 	closed_here();
+	never_hangs_up();
 	noise();
 	xt_nothing_left("at the end");
 	return xt_finish();

@@ -105,6 +105,8 @@ int xt_nl_call(struct xt_nl *nl, int *replies)
 			nl->len = h->nlmsg_len;
 			xt_need(nl->len <= sizeof(nl->buf), "a short answer");
 			memcpy(nl->buf, h, nl->len);
+			if (nl->each)
+				nl->each(nl, nl->arg);
 		}
 	}
 }

@@ -16,6 +16,9 @@ struct xt_nl {
 	uint32_t events; /* multicast group */
 	char message[128]; /* what the kernel said about the last error */
 	size_t len; /* of what is in buf */
+	/* NULL, or told of each answer, which is in buf. */
+	void (*each)(const struct xt_nl *nl, void *arg);
+	void *arg;
 	char buf[8192];
 };
 

@@ -60,6 +60,27 @@ void xt_touch_stop(struct xt_toucher *t)
 	pthread_join(t->thread, NULL);
 }
 
+size_t xt_hammer(void *mem, size_t size, enum xt_side side,
+		 _Atomic uint32_t *pass, const atomic_bool *enough)
+{
+	volatile uint64_t *words = mem;
+	size_t lost = 0;
+
+	for (*pass = 1; !*enough; ++*pass) {
+		for (size_t i = side; i < size / sizeof(*words); i += 2) {
+			uint64_t got = words[i];
+
+			if (got != xt_word(*pass - 1, i) && !lost++)
+				xt_note("pass %u, page %zu: %#llx", *pass,
+					i * sizeof(*words) / xt_page,
+					(unsigned long long)got);
+			words[i] = xt_word(*pass, i);
+		}
+	}
+	--*pass;
+	return lost;
+}
+
 void xt_delay(int ms)
 {
 	char text[160];

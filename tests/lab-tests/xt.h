@@ -12,6 +12,7 @@
 #define XT_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -193,6 +194,13 @@ void xt_touch_start(struct xt_toucher *t);
 /* Returns once every page was touched since. */
 void xt_touch_pass(struct xt_toucher *t);
 void xt_touch_stop(struct xt_toucher *t);
+
+/*
+ * Passes over the words of a side until it is @enough; returns how many stores
+ * were lost. Pass n stores words of seed n over those of n - 1.
+ */
+size_t xt_hammer(void *mem, size_t size, enum xt_side side,
+		 _Atomic uint32_t *pass, const atomic_bool *enough);
 
 /* Milliseconds since the program began. */
 long long xt_ms(void);

@@ -61,8 +61,12 @@ int kernel_session_each(void (*each)(const struct kernel_session *session,
 		reason_set(reason, "no memory, says the test");
 		return -ENOMEM;
 	}
+	/* The module's answers to two requests would be mixed up. */
+	assert(!fake_kernel.asked);
+	fake_kernel.asked = true;
 	for (i = 0; i < fake_kernel.n; i++)
 		each(&fake_kernel.sessions[i], arg);
+	fake_kernel.asked = false;
 	return 0;
 }
 

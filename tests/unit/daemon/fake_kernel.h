@@ -17,6 +17,7 @@
  * @ending:   how often kernel_fence() says that the session is still ending
  * @refusal:  what kernel_session_add() returns if not 0
  * @deaf:     how often kernel_session_each() fails from now on
+ * @asked:    within kernel_session_each()
  * @last:     the session that was added last; its descriptor is a duplicate
  * @events:   whom to tell
  */
@@ -30,6 +31,7 @@ struct fake_kernel {
 	unsigned int ending;
 	int refusal;
 	unsigned int deaf;
+	bool asked;
 	struct kernel_session_params last;
 	const struct kernel_events_ops *events;
 };
