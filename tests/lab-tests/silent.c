@@ -73,7 +73,8 @@ static void probe_write(const char *file, const char *text)
 static void probes_set(bool on)
 {
 	if (on) {
-		probe_write("trace", "");
+		/* That empties it. */
+		close(open(PROBES "trace", O_WRONLY | O_TRUNC | O_CLOEXEC));
 		probe_write("buffer_size_kb", "4096");
 		probe_write("kprobe_events",
 			    "p:" GROUP "/begin mmu_rmap_wait_acks\n");
