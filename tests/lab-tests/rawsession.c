@@ -390,8 +390,8 @@ static void lookups(void)
 	message(BYE, NULL, 0);
 	ends_with("bye", "closed by the other");
 
-	raw.params.heartbeat_ms = 200;
-	raw.params.deadline_ms = 2000;
+	/* Long enough to be asked before the lease ends, on a busy host, too. */
+	raw.params.deadline_ms = 10000;
 	open_session();
 	l = looks_up(GET_REPLY, permit, sizeof(permit));
 	xt_ok(l.error == EHOSTUNREACH,
@@ -400,11 +400,10 @@ static void lookups(void)
 	ends_with("silence", "the lease ended");
 	open_session();
 	l = looks_up(0, NULL, 0);
-	xt_ok(l.error == EHOSTUNREACH && l.ms < 20000,
+	xt_ok(l.error == EHOSTUNREACH && l.ms < 60000,
 	      "no answer is EHOSTUNREACH in the end (errno %d, %lld ms)",
 	      l.error, l.ms);
 	ends_with("silence", "the lease ended");
-	raw.params.heartbeat_ms = 1000;
 	raw.params.deadline_ms = 30000;
 	open_session();
 	l = looks_up(BYE, NULL, 0);
