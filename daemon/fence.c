@@ -183,7 +183,7 @@ static void add_session(const struct kernel_session *session, void *arg)
 		return;
 	if (session->state == XPMEM_SESSION_STATE_UP)
 		of->up = true;
-	if (session->state != XPMEM_SESSION_STATE_LOST)
+	if (session->state != XPMEM_SESSION_STATE_LOST || !session->quarantine)
 		return;
 	of->lost = true;
 	if ((!of->epoch || of->epoch == session->epoch) &&

@@ -135,6 +135,16 @@ void peer_session_start(const struct handshake_result *result)
 		close(result->fd);
 		return;
 	}
+	/* The configuration may have been read again meanwhile. */
+	if (result->security != peer->config.security) {
+		log_warning(
+			"partition %u: \"security\" has changed since the connection began; it is tried again",
+			result->partid);
+		close(result->fd);
+		if (peer->state != PEER_UP)
+			connect_later(peer);
+		return;
+	}
 	params = (struct kernel_session_params){
 		.partid = result->partid,
 		.fd = result->fd,

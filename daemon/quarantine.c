@@ -159,8 +159,10 @@ static void see(const struct kernel_session *session, void *arg)
 	if (seen->n == FENCE_EPOCHS_MAX)
 		return;
 	seen->session[seen->n].partid = session->partid;
+	/* One that holds nothing is only ending. */
 	seen->session[seen->n++].lost = session->state ==
-					XPMEM_SESSION_STATE_LOST;
+						XPMEM_SESSION_STATE_LOST &&
+					session->quarantine;
 }
 
 static void note_seen(const struct seen *seen)

@@ -32,13 +32,19 @@ static struct xpmem_session *session_get_epoch(u16 partid, u64 epoch)
 /* The same boot of a partition that was lost has come back, and is alive. */
 static bool came_back(const struct xpmem_session *old)
 {
-	struct xpmem_session *up = xpmem_session_get_up(old->partid);
-	bool same;
+	const struct xpmem_session *session;
+	unsigned int slot;
+	bool same = false;
 
-	if (!up)
-		return false;
-	same = !memcmp(old->boot_id, up->boot_id, sizeof(up->boot_id));
-	xpmem_session_put(up);
+	spin_lock(&xpmem_home.lock);
+	for (slot = 0; slot < XPMEM_SLOTS && !same; slot++) {
+		session = xpmem_home.sessions[slot];
+		same = session && session->partid == old->partid &&
+		       session->phase == XPMEM_PEER_UP &&
+		       !memcmp(session->boot_id, old->boot_id,
+			       sizeof(old->boot_id));
+	}
+	spin_unlock(&xpmem_home.lock);
 	return same;
 }
 

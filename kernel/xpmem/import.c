@@ -251,10 +251,10 @@ void xpmem_import_lose_all(struct xpmem_session *session)
 /* What a lost home means to whoever touches its memory: told now and then. */
 static void tell_lost(const struct xpmem_import *imp, unsigned long addr)
 {
-	pr_warn_ratelimited("xpmem: %s[%d]: SIGBUS at %#lx: its home, partition %u, is lost: %s\n",
-			    current->comm, task_pid_nr(current), addr,
-			    imp->session->partid,
-			    READ_ONCE(imp->session->reason) ?: "");
+	pr_warn_ratelimited(
+		"xpmem: %s[%d]: SIGBUS at %#lx: its home, partition %u, is lost: %s\n",
+		current->comm, task_pid_nr(current), addr, imp->session->partid,
+		READ_ONCE(imp->session->reason) ?: "");
 }
 
 /**
@@ -296,6 +296,7 @@ bool xpmem_import_revoke(struct xpmem_session *session,
 	struct xpmem_import *imp =
 		xpmem_import_find(session, le64_to_cpu(run->segid));
 	unsigned int actions = 0;
+	bool lost;
 	void *entry;
 
 	xpmem_young_find(young, imp, run);
@@ -308,8 +309,10 @@ bool xpmem_import_revoke(struct xpmem_session *session,
 		actions |= xpmem_frame_event(&phase, XPMEM_FRAME_EV_REVOKE);
 		xa_erase(&imp->frames, index);
 	}
+	/* xpmem_import_lose_all() forgot all of it, and may not be done unmapping. */
+	lost = imp->lost;
 	up_write(&imp->lock);
-	if (actions & XPMEM_FRAME_ZAP)
+	if ((actions & XPMEM_FRAME_ZAP) || lost)
 		xpmem_zap(imp->inode->i_mapping, (loff_t)first << PAGE_SHIFT,
 			  (loff_t)(last - first + 1) << PAGE_SHIFT);
 	xpmem_import_put(imp);

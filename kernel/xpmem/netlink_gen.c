@@ -48,11 +48,6 @@ const struct genl_small_ops xpmem_nl_ops[7] = {
 		.flags	= GENL_ADMIN_PERM,
 	},
 	{
-		.cmd	= XPMEM_CMD_PEER_GET,
-		.dumpit	= xpmem_nl_peer_get_dumpit,
-		.flags	= GENL_ADMIN_PERM,
-	},
-	{
 		.cmd	= XPMEM_CMD_SEGMENT_GET,
 		.dumpit	= xpmem_nl_segment_get_dumpit,
 		.flags	= GENL_ADMIN_PERM,
@@ -65,6 +60,11 @@ const struct genl_small_ops xpmem_nl_ops[7] = {
 	{
 		.cmd	= XPMEM_CMD_FENCE,
 		.doit	= xpmem_nl_fence_doit,
+		.flags	= GENL_ADMIN_PERM,
+	},
+	{
+		.cmd	= XPMEM_CMD_PEER_GET,
+		.dumpit	= xpmem_nl_peer_get_dumpit,
 		.flags	= GENL_ADMIN_PERM,
 	},
 };

@@ -21,11 +21,11 @@ int xpmem_nl_session_add_doit(struct sk_buff *skb, struct genl_info *info);
 int xpmem_nl_session_del_doit(struct sk_buff *skb, struct genl_info *info);
 int xpmem_nl_session_get_dumpit(struct sk_buff *skb,
 				struct netlink_callback *cb);
-int xpmem_nl_peer_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 int xpmem_nl_segment_get_dumpit(struct sk_buff *skb,
 				struct netlink_callback *cb);
 int xpmem_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info);
 int xpmem_nl_fence_doit(struct sk_buff *skb, struct genl_info *info);
+int xpmem_nl_peer_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 
 enum {
 	XPMEM_NLGRP_EVENTS,

@@ -485,12 +485,13 @@ int xpmem_session_create(const struct xpmem_session_params *params,
 	}
 	atomic64_inc(&session->history->sessions);
 	xpmem_beat_start(session);
-	complete_all(&session->started);
 	trace_xpmem_session(session->partid, session->epoch, XPMEM_PEER_UP, "");
 	pr_info("xpmem: partition %u: session up, window of %lu MiB\n",
 		session->partid, session->window.frames >> (20 - PAGE_SHIFT));
 	xpmem_netlink_session_event(session->partid, XPMEM_PEER_UP,
 				    session->epoch, "");
+	/* Only now can its end be told. */
+	complete_all(&session->started);
 	xpmem_session_put(session);
 	goto unlock;
 

@@ -395,9 +395,15 @@ static void socket_prepare(struct xpmem_session *session)
 	struct sock *sk = session->sock->sk;
 
 	sk_set_memalloc(sk);
-	/* TLS changes it for a while when data come, and then back. */
 	lock_sock(sk);
+	/*
+	 * TLS changes it for a while when data come, and then back; and it may
+	 * allocate from a worker of its own, with the socket locked, which must
+	 * not enter reclaim.
+	 */
 	sk->sk_allocation = GFP_NOIO | __GFP_MEMALLOC;
+	if (session->tls)
+		sk->sk_allocation &= ~__GFP_DIRECT_RECLAIM;
 	sk->sk_use_task_frag = false;
 	xpmem_socket_patience(session);
 	sk->sk_rcvtimeo = MAX_SCHEDULE_TIMEOUT;

@@ -42,6 +42,11 @@ static bool has_tls(const struct sock *sk)
 	return ulp && !strcmp(ulp->name, "tls");
 }
 
+static bool is_async(struct crypto_aead *cipher)
+{
+	return crypto_aead_alg(cipher)->base.cra_flags & CRYPTO_ALG_ASYNC;
+}
+
 /*
  * A cipher that answers later would make reclaim wait for whoever computes it.
  * The kernel has no key update, and AES-GCM may not be used for longer than
@@ -56,8 +61,8 @@ static const char *tls_wrong(const struct sock *sk)
 	if (ctx->prot_info.version != TLS_1_3_VERSION ||
 	    ctx->prot_info.cipher_type != TLS_CIPHER_CHACHA20_POLY1305)
 		return "the socket's TLS is not version 1.3 with ChaCha20-Poly1305";
-	if (tls_sw_ctx_tx(ctx)->async_capable ||
-	    tls_sw_ctx_rx(ctx)->async_capable)
+	if (is_async(tls_sw_ctx_tx(ctx)->aead_send) ||
+	    is_async(tls_sw_ctx_rx(ctx)->aead_recv))
 		return "the kernel's ChaCha20-Poly1305 is asynchronous; unload its driver";
 	return NULL;
 }
@@ -96,7 +101,9 @@ const char *xpmem_tls_vet(struct sock *sk, bool tls)
  */
 bool xpmem_tls_sent(const struct sock *sk)
 {
-	return list_empty(&tls_sw_ctx_tx(tls_get_ctx(sk))->tx_list);
+	const struct tls_sw_context_tx *tx = tls_sw_ctx_tx(tls_get_ctx(sk));
+
+	return list_empty(&tx->tx_list) && !tx->open_rec;
 }
 
 /**

@@ -299,11 +299,18 @@ static void test_expect_restarted(void **state)
 		.partid = 2,
 		.epoch = 5,
 		.boot_id = { 1 },
+		.security = XPMEM_SECURITY_PLAIN,
 	};
 
 	(void)state;
 	config.partid = 3;
 	start();
+	/* Agreed on before "security" was changed: it makes no session. */
+	result.fd = dup(listener.fd);
+	peer_session_start(&result);
+	memcpy(hello.boot_id, result.boot_id, sizeof(hello.boot_id));
+	assert_int_equal(peer_expect(NULL, &hello, &terms, reason), 0);
+	result.security = XPMEM_SECURITY_TLS;
 	result.fd = dup(listener.fd);
 	peer_session_start(&result);
 	memcpy(hello.boot_id, result.boot_id, sizeof(hello.boot_id));
