@@ -8,7 +8,7 @@
  *	kernel's end (TLS) ------------------- our end (TLS)
  *	kernel's end (TLS) ---- the line: us ---- writer (TLS), has the same keys
  */
-#include "xt-netlink.h"
+#include "xt-raw.h"
 #include "xt.h"
 
 #include <endian.h>
@@ -28,32 +28,19 @@
 #define SOL_TLS 282
 #endif
 
-enum { GET = 1, GET_REPLY, PING = 8, BYE = 9, TERMS = 12, PONG = 13 };
 enum { ALERT = 21, HANDSHAKE, DATA };
 
 #define RECORD_HEADER 5
 #define RECORD_MAX 256
-#define PAYLOAD 16 /* of terms and pings */
-/* One of these, encrypted: header, payload, the type of the record, the tag. */
-#define MESSAGE_RECORD (RECORD_HEADER + 24 + PAYLOAD + 1 + 16)
-
-static const char a_ping[PAYLOAD] = "12345678abcdefg"; /* its count and time */
-
-struct header {
-	uint16_t type;
-	uint16_t flags;
-	uint32_t length;
-	uint64_t epoch;
-	uint64_t seq;
-};
+/* Encrypted terms, and pings: header, payload, the type of the record, the tag. */
+#define TERMS_RECORD (RECORD_HEADER + 24 + 16 + 1 + 16)
 
 struct record {
 	size_t length;
 	uint8_t bytes[RECORD_MAX];
 };
 
-static struct xt_nl nl, events;
-static struct xt_session params;
+static struct xt_raw raw;
 
 /* One key in each direction. */
 static const char *const to_kernel = "what the kernel decrypts";
@@ -82,83 +69,34 @@ static void set_keys(int fd, const char *send_key, const char *recv_key)
 		"TLS on a socket");
 }
 
-/* Gives the kernel a session; returns our end of its connection. */
-static size_t message(void *to, int type, const void *payload, uint32_t length)
+/* Gives the kernel a session over TLS. */
+static void open_session(bool we_have_tls)
 {
-	struct header h = {
-		.type = htole16(type),
-		.length = htole32(length),
-		.epoch = htole64(params.epoch),
-	};
-
-	memcpy(to, &h, sizeof(h));
-	memcpy((char *)to + sizeof(h), payload, length);
-	return sizeof(h) + length;
-}
-
-/* The first message, with what the kernel keeps to as well. */
-static size_t terms(void *to)
-{
-	const uint32_t payload[4] = {
-		htole32(params.heartbeat_ms),
-		htole32(params.deadline_ms),
-		htole32(params.deadline_ms - params.heartbeat_ms),
-	};
-
-	return message(to, TERMS, payload, sizeof(payload));
-}
-
-static void put(int fd, const void *data, size_t length)
-{
-	if (send(fd, data, length, MSG_NOSIGNAL) != (ssize_t)length)
-		xt_note("the session ended while we sent");
-}
-
-static void put_message(int fd, int type, const void *payload, uint32_t length)
-{
-	char bytes[RECORD_MAX];
-
-	put(fd, bytes, message(bytes, type, payload, length));
-}
-
-static int open_session(bool we_have_tls)
-{
-	char bytes[RECORD_MAX];
 	int ends[2], error;
 
 	xt_tcp_pair(ends);
 	set_keys(ends[0], from_kernel, to_kernel);
 	if (we_have_tls)
 		set_keys(ends[1], to_kernel, from_kernel);
-	params.fd = ends[0];
-	params.epoch++;
-	error = xt_session_add(&nl, &params);
-	xt_need(!error, "session-add: errno %d: %s", error, nl.message);
+	raw.params.fd = ends[0];
+	raw.params.epoch++;
+	error = xt_session_add(&raw.nl, &raw.params);
+	xt_need(!error, "session-add: errno %d: %s", error, raw.nl.message);
 	close(ends[0]);
-	/* Whoever sends records by itself begins with these, too. */
-	if (we_have_tls)
-		put(ends[1], bytes, terms(bytes));
-	return ends[1];
-}
-
-static void ends_with(const char *what, const char *want)
-{
-	const char *why = xt_session_end(&events, params.partid);
-
-	xt_ok(strstr(why, want) != NULL, "%s: ended, \"%s\"", what, why);
+	raw.fd = ends[1];
 }
 
 static void refused(int fd, uint32_t security, const char *what,
 		    const char *want)
 {
-	struct xt_session s = params;
+	struct xt_session s = raw.params;
 	int error;
 
 	s.fd = fd;
 	s.security = security;
-	error = xt_session_add(&nl, &s);
-	xt_ok(error == EPROTO && strstr(nl.message, want),
-	      "session-add: %s: errno %d: %s", what, error, nl.message);
+	error = xt_session_add(&raw.nl, &s);
+	xt_ok(error == EPROTO && strstr(raw.nl.message, want),
+	      "session-add: %s: errno %d: %s", what, error, raw.nl.message);
 }
 
 static void other_cipher(int fd)
@@ -207,35 +145,42 @@ static void which_sockets(void)
 	close(ends[1]);
 }
 
-/* The next message that is about pages; its type, or 0 at the end. */
-static int receive(int fd, void *payload, size_t size)
+/* What a session begins with: what the kernel keeps to. */
+static size_t terms(void *to)
 {
-	struct header h;
+	struct xt_raw_header h = xt_raw_header(&raw, TERMS, 16);
+	uint32_t payload[4] = {
+		htole32(raw.params.heartbeat_ms),
+		htole32(raw.params.deadline_ms),
+		htole32(raw.params.deadline_ms - raw.params.heartbeat_ms),
+	};
 
-	do {
-		if (recv(fd, &h, sizeof(h), MSG_WAITALL) != sizeof(h) ||
-		    h.length > size ||
-		    recv(fd, payload, h.length, MSG_WAITALL) != h.length)
-			return 0;
-	} while (h.type == TERMS || h.type == PING || h.type == PONG);
-	return h.type;
+	memcpy(to, &h, sizeof(h));
+	memcpy((char *)to + sizeof(h), payload, sizeof(payload));
+	return sizeof(h) + sizeof(payload);
+}
+
+static void put_terms(void)
+{
+	char bytes[RECORD_MAX];
+
+	xt_raw_put(&raw, bytes, terms(bytes));
 }
 
 static void messages_pass(void)
 {
 	uint64_t get[12] = { 5, (uint64_t)xt_me << 48 | 0x123456, 0, 3 };
-	uint64_t answer[16];
-	int fd;
+	uint64_t answer[32];
 
 	xt_case("messages pass");
-	fd = open_session(true);
-	put_message(fd, GET, get, sizeof(get));
-	xt_ok(receive(fd, answer, sizeof(answer)) == GET_REPLY &&
+	open_session(true);
+	put_terms();
+	xt_raw_send(&raw, GET, get, sizeof(get));
+	xt_ok(xt_raw_receive(&raw, answer, sizeof(answer)) == GET_REPLY &&
 		      answer[0] == 5,
 	      "a get is answered");
-	put_message(fd, BYE, NULL, 0);
-	ends_with("bye", "closed by the other");
-	close(fd);
+	xt_raw_send(&raw, BYE, NULL, 0);
+	xt_raw_ends(&raw, "bye", "closed by the other");
 }
 
 static void read_record(int fd, struct record *record)
@@ -255,22 +200,22 @@ static void read_record(int fd, struct record *record)
 
 static void is_encrypted(void)
 {
-	const uint64_t epoch = htole64(params.epoch + 1);
+	const uint64_t epoch = htole64(raw.params.epoch + 1);
 	struct record record;
-	int fd;
 
 	xt_case("is encrypted");
-	fd = open_session(false);
-	read_record(fd, &record);
-	xt_ok(record.bytes[0] == DATA && record.length == MESSAGE_RECORD,
-	      "the first message is a record of %zu bytes", record.length);
+	open_session(false);
+	read_record(raw.fd, &record);
+	xt_ok(record.bytes[0] == DATA && record.length == TERMS_RECORD,
+	      "what comes first is a record of %zu bytes", record.length);
 	xt_ok(!memmem(record.bytes, record.length, &epoch, sizeof(epoch)),
 	      "the epoch cannot be read in it");
-	close(fd);
-	ends_with("nothing but a connection", "connection lost");
+	close(raw.fd);
+	xt_ok(true, "nothing but a connection: ended, \"%s\"",
+	      xt_raw_reason(&raw));
 }
 
-static void put_record(int fd, uint8_t type, const void *data, size_t length)
+static void put_record(uint8_t type, const void *data, size_t length)
 {
 	char control[CMSG_SPACE(1)] = "";
 	struct iovec part = { (void *)data, length };
@@ -286,7 +231,7 @@ static void put_record(int fd, uint8_t type, const void *data, size_t length)
 	c->cmsg_type = TLS_SET_RECORD_TYPE;
 	c->cmsg_len = CMSG_LEN(1);
 	*CMSG_DATA(c) = type;
-	xt_need(sendmsg(fd, &msg, MSG_NOSIGNAL) == (ssize_t)length,
+	xt_need(sendmsg(raw.fd, &msg, MSG_NOSIGNAL) == (ssize_t)length,
 		"send a record of type %d", type);
 }
 
@@ -314,43 +259,40 @@ static void other_records(void)
 		  "0123456789012345678901234567890123456789" },
 	};
 	char bytes[RECORD_MAX];
-	int fd;
 
 	xt_case("other records");
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		fd = open_session(true);
-		put_record(fd, cases[i].type, cases[i].bytes, cases[i].length);
-		ends_with(cases[i].what, cases[i].want);
-		close(fd);
+		open_session(true);
+		put_record(cases[i].type, cases[i].bytes, cases[i].length);
+		xt_raw_ends(&raw, cases[i].what, cases[i].want);
 	}
-	fd = open_session(true);
-	message(bytes, PING, a_ping, PAYLOAD);
-	put(fd, bytes, 10);
-	put_record(fd, ALERT, "\1\0", 2);
-	ends_with("close_notify within a header", "alert: close notify");
-	close(fd);
-	fd = open_session(true);
-	message(bytes, PING, a_ping, PAYLOAD);
-	put(fd, bytes, 28);
-	put_record(fd, HANDSHAKE, "\30\0\0\1\0", 5);
-	ends_with("key update within a payload", "key update");
-	close(fd);
-	fd = open_session(true);
-	message(bytes, PING, a_ping, PAYLOAD);
-	for (size_t i = 0; i < 24 + PAYLOAD; i++)
-		put(fd, bytes + i, 1);
-	put_message(fd, BYE, NULL, 0);
-	ends_with("a record for each byte, and bye", "closed by the other");
-	close(fd);
+	open_session(true);
+	terms(bytes);
+	xt_raw_put(&raw, bytes, 10);
+	put_record(ALERT, "\1\0", 2);
+	xt_raw_ends(&raw, "close_notify within a header",
+		    "alert: close notify");
+	open_session(true);
+	terms(bytes);
+	xt_raw_put(&raw, bytes, 28);
+	put_record(HANDSHAKE, "\30\0\0\1\0", 5);
+	xt_raw_ends(&raw, "key update within a payload", "key update");
+	open_session(true);
+	for (size_t i = 0, n = terms(bytes); i < n; i++)
+		xt_raw_put(&raw, bytes + i, 1);
+	xt_raw_send(&raw, BYE, NULL, 0);
+	xt_raw_ends(&raw, "a record for each byte, and bye",
+		    "closed by the other");
 }
 
 /*
- * Terms, pings, and a last message, as the other side would send them; what
+ * What the other side would send: terms, pings, and a last message.  What
  * happens to them is ours.
  */
 static void make_records(struct record *records, size_t n, const char *key,
 			 int last)
 {
+	const uint64_t ping[2] = { htole64(1), htole64(1) };
 	char bytes[RECORD_MAX];
 	int ends[2];
 
@@ -358,15 +300,28 @@ static void make_records(struct record *records, size_t n, const char *key,
 	set_keys(ends[0], key, from_kernel);
 	for (size_t i = 0; i < n; i++) {
 		int type = i + 1 < n ? PING : last;
+		struct xt_raw_header h;
+		size_t length;
 
-		put(ends[0], bytes,
-		    i == 0	? terms(bytes) :
-		    type == BYE ? message(bytes, BYE, NULL, 0) :
-				  message(bytes, PING, a_ping, PAYLOAD));
+		if (i == 0) {
+			length = terms(bytes);
+		} else {
+			h = xt_raw_header(&raw, type, type == BYE ? 0 : 16);
+			memcpy(bytes, &h, sizeof(h));
+			memcpy(bytes + sizeof(h), ping, sizeof(ping));
+			length = sizeof(h) + le32toh(h.length);
+		}
+		xt_need(send(ends[0], bytes, length, 0) == (ssize_t)length,
+			"make a record");
 		read_record(ends[1], &records[i]);
 	}
 	close(ends[0]);
 	close(ends[1]);
+}
+
+static void play_record(const struct record *record)
+{
+	xt_raw_put(&raw, record->bytes, record->length);
 }
 
 /*
@@ -379,83 +334,77 @@ static void altered(void)
 	size_t detected = 0;
 
 	xt_case("altered");
-	for (size_t i = 0; i < MESSAGE_RECORD; i++) {
+	for (size_t i = 0; i < TERMS_RECORD; i++) {
 		const char *want = "a TLS record was altered", *why;
 		struct record records[2];
-		int fd = open_session(false);
 
 		if (i == 0)
 			want = "closed by the other";
 		if (i == 3)
 			want = "connection lost";
+		open_session(false);
 		make_records(records, 2, to_kernel, BYE);
 		records[0].bytes[i] ^= 1;
-		put(fd, records[0].bytes, records[0].length);
-		put(fd, records[1].bytes, records[1].length);
-		shutdown(fd, SHUT_WR);
-		why = xt_session_end(&events, params.partid);
+		play_record(&records[0]);
+		play_record(&records[1]);
+		shutdown(raw.fd, SHUT_WR);
+		why = xt_raw_reason(&raw);
 		detected += !!strstr(why, want);
 		if (!strstr(why, want))
 			xt_note("byte %zu: \"%s\"", i, why);
-		close(fd);
+		close(raw.fd);
 	}
-	xt_ok(detected == MESSAGE_RECORD,
+	xt_ok(detected == TERMS_RECORD,
 	      "a record with one bit changed: %zu of %d bytes as they should",
-	      detected, MESSAGE_RECORD);
+	      detected, TERMS_RECORD);
 }
 
 /* Plays records in an order: digits; "x" is one with another key. */
 static void play(const char *what, const char *order, const char *want)
 {
 	struct record records[4], other;
-	int fd = open_session(false);
 
+	open_session(false);
 	make_records(records, 4, to_kernel, PING);
 	make_records(&other, 1, "another key", PING);
-	for (; *order; order++) {
-		const struct record *r = *order == 'x' ? &other :
-							 &records[*order - '0'];
+	for (; *order; order++)
+		play_record(*order == 'x' ? &other : &records[*order - '0']);
+	shutdown(raw.fd, SHUT_WR);
+	xt_raw_ends(&raw, what, want);
+}
 
-		put(fd, r->bytes, r->length);
-	}
-	shutdown(fd, SHUT_WR);
-	ends_with(what, want);
-	close(fd);
+static void play_bytes(const char *what, const void *bytes, size_t length,
+		       const char *want)
+{
+	open_session(false);
+	xt_raw_put(&raw, bytes, length);
+	shutdown(raw.fd, SHUT_WR);
+	xt_raw_ends(&raw, what, want);
 }
 
 static void on_the_line(void)
 {
-	struct record records[2];
-	int fd;
+	const char *named = "altered, lost or repeated";
+	struct record record;
+	char bytes[RECORD_MAX];
 
 	xt_case("on the line");
 	play("four records in order, then the end", "0123", "connection lost");
-	play("one repeated", "00", "altered, lost or repeated");
-	play("one repeated later", "0120", "altered, lost or repeated");
-	play("the first lost", "1", "altered, lost or repeated");
-	play("one lost", "013", "altered, lost or repeated");
-	play("two exchanged", "021", "altered, lost or repeated");
-	play("one with another key", "0x", "altered, lost or repeated");
-
-	fd = open_session(false);
-	make_records(records, 1, to_kernel, PING);
-	put(fd, records[0].bytes, records[0].length - 1);
-	shutdown(fd, SHUT_WR);
-	ends_with("a record without its last byte", "connection lost");
-	close(fd);
-	fd = open_session(false);
-	put_message(fd, BYE, NULL, 0);
-	shutdown(fd, SHUT_WR);
-	ends_with("a message that is not encrypted", "altered");
-	close(fd);
-	fd = open_session(false);
-	put(fd, "\27\3\3\377\377", 5);
-	ends_with("a record of 65535 bytes", "altered");
-	close(fd);
-	fd = open_session(false);
-	put(fd, "\27\3\3\0\0", 5);
-	ends_with("a record of no bytes", "altered");
-	close(fd);
+	play("one repeated", "00", named);
+	play("one repeated later", "0120", named);
+	play("the first lost", "1", named);
+	play("one lost", "013", named);
+	play("two exchanged", "021", named);
+	play("one with another key", "0x", named);
+	open_session(false);
+	make_records(&record, 1, to_kernel, TERMS);
+	xt_raw_put(&raw, record.bytes, record.length - 1);
+	shutdown(raw.fd, SHUT_WR);
+	xt_raw_ends(&raw, "a record without its last byte", "connection lost");
+	play_bytes("messages that are not encrypted", bytes, terms(bytes),
+		   named);
+	play_bytes("a record of 65535 bytes", "\27\3\3\377\377", 5, named);
+	play_bytes("a record of no bytes", "\27\3\3\0\0", 5, named);
 }
 
 int main(void)
@@ -463,11 +412,8 @@ int main(void)
 	int ends[2];
 
 	xt_start("tls");
-	xt_nl_open(&nl);
-	xt_nl_open(&events);
-	xt_nl_listen(&events);
-	xt_session_good(&params);
-	params.security = XPMEM_SECURITY_TLS;
+	xt_raw_start(&raw);
+	raw.params.security = XPMEM_SECURITY_TLS;
 	xt_tcp_pair(ends);
 	xt_need(!attach_tls(ends[0]), "this kernel has TLS");
 	close(ends[0]);
