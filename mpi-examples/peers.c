@@ -14,6 +14,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* A segment's name begins with the number of its partition. */
+enum { PARTITION_SHIFT = 48 };
+
 /* What one rank has to tell the others. */
 struct card {
 	xpmem_segid_t segid;
@@ -24,11 +27,16 @@ void fail(const char *format, ...)
 {
 	char text[512];
 	va_list args;
-	int rank;
+	int rank, parallel;
 
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	MPI_Initialized(&parallel);
+	if (!parallel) {
+		fprintf(stderr, "%s\n", text);
+		exit(1);
+	}
 	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
 	fprintf(stderr, "rank %d: %s\n", rank, text);
 	fflush(stderr);
@@ -73,50 +81,81 @@ static struct card make(void *memory, size_t size)
 	return card;
 }
 
-/* The name alone says where the memory is: the call is the same for all. */
-static void attach(struct xpmem_peers *peers, int rank, struct card card,
-		   int access)
-{
-	struct xpmem_addr start = { .offset = 0 };
-
-	start.apid = xpmem_get(card.segid, access, XPMEM_PERMIT_MODE, NULL);
-	if (start.apid == -1)
-		fail("xpmem_get of rank %d's memory: %s%s", rank,
-		     strerror(errno),
-		     errno == EHOSTUNREACH ?
-			     " (xpmemctl status tells which partitions are up)" :
-			     "");
-	peers->at[rank] = xpmem_attach(start, card.size, NULL);
-	if (peers->at[rank] == (void *)-1)
-		fail("xpmem_attach of rank %d's memory: %s", rank,
-		     strerror(errno));
-	peers->permit[rank] = start.apid;
-}
-
 void xpmem_map_peers(struct xpmem_peers *peers, MPI_Comm comm, void *memory,
 		     size_t size, int access)
 {
 	struct card mine = make(memory, size), *cards;
 
 	peers->comm = comm;
+	peers->access = access;
+	peers->segid = mine.segid;
 	MPI_Comm_rank(comm, &peers->rank);
 	MPI_Comm_size(comm, &peers->ranks);
-	peers->segid = mine.segid;
-	peers->permit = calloc(peers->ranks, sizeof(*peers->permit));
-	peers->at = calloc(peers->ranks, sizeof(*peers->at));
+	peers->peer = calloc(peers->ranks, sizeof(*peers->peer));
 	cards = calloc(peers->ranks, sizeof(*cards));
-	if (!peers->permit || !peers->at || !cards)
+	if (!peers->peer || !cards)
 		fail("no memory for %d ranks", peers->ranks);
 
 	MPI_Allgather(&mine, sizeof(mine), MPI_BYTE, cards, sizeof(mine),
 		      MPI_BYTE, comm);
 	for (int rank = 0; rank < peers->ranks; rank++) {
-		if (rank == peers->rank)
-			peers->at[rank] = size ? memory : NULL;
-		else if (cards[rank].size)
-			attach(peers, rank, cards[rank], access);
+		peers->peer[rank].segid = cards[rank].segid;
+		peers->peer[rank].size = cards[rank].size;
 	}
+	peers->peer[peers->rank].at = size ? memory : NULL;
 	free(cards);
+}
+
+/* The name alone says where the memory is: the call is the same for all. */
+static void attach(struct xpmem_peer *peer, int rank, int access)
+{
+	struct xpmem_addr start = { .offset = 0 };
+
+	start.apid = xpmem_get(peer->segid, access, XPMEM_PERMIT_MODE, NULL);
+	if (start.apid == -1)
+		fail("xpmem_get of rank %d's memory: %s%s", rank,
+		     strerror(errno),
+		     errno == EHOSTUNREACH ?
+			     " (xpmemctl status tells which partitions are up)" :
+			     "");
+	peer->at = xpmem_attach(start, peer->size, NULL);
+	if (peer->at == (void *)-1)
+		fail("xpmem_attach of rank %d's memory: %s", rank,
+		     strerror(errno));
+	peer->permit = start.apid;
+}
+
+void *xpmem_peer(struct xpmem_peers *peers, int rank)
+{
+	struct xpmem_peer *peer = &peers->peer[rank];
+
+	if (!peer->at && peer->segid)
+		attach(peer, rank, peers->access);
+	return peer->at;
+}
+
+static int partition(const struct xpmem_peers *peers, int rank)
+{
+	return peers->peer[rank].segid >> PARTITION_SHIFT;
+}
+
+int xpmem_leader(const struct xpmem_peers *peers, int rank)
+{
+	int first = 0;
+
+	while (partition(peers, first) != partition(peers, rank))
+		first++;
+	return first;
+}
+
+int xpmem_partitions(const struct xpmem_peers *peers)
+{
+	int count = 0;
+
+	for (int rank = 0; rank < peers->ranks; rank++)
+		count += peers->peer[rank].segid &&
+			 xpmem_leader(peers, rank) == rank;
+	return count;
 }
 
 /*
@@ -126,18 +165,18 @@ void xpmem_map_peers(struct xpmem_peers *peers, MPI_Comm comm, void *memory,
 void xpmem_unmap_peers(struct xpmem_peers *peers)
 {
 	for (int rank = 0; rank < peers->ranks; rank++) {
-		if (!peers->permit[rank])
+		struct xpmem_peer *peer = &peers->peer[rank];
+
+		if (!peer->permit)
 			continue;
-		if (xpmem_detach(peers->at[rank]) ||
-		    xpmem_release(peers->permit[rank]))
+		if (xpmem_detach(peer->at) || xpmem_release(peer->permit))
 			fail("detaching rank %d's memory: %s", rank,
 			     strerror(errno));
 	}
 	MPI_Barrier(peers->comm);
 	if (peers->segid && xpmem_remove(peers->segid))
 		fail("xpmem_remove: %s", strerror(errno));
-	free(peers->permit);
-	free(peers->at);
+	free(peers->peer);
 }
 
 /* MPI orders its own messages; the fences order our loads and stores with it. */

@@ -67,7 +67,7 @@ static void receive(struct box *mine, long message)
 int main(int argc, char **argv)
 {
 	struct xpmem_peers peers;
-	struct box *mine;
+	struct box *mine, *theirs;
 	size_t size;
 	double start;
 	int last;
@@ -80,15 +80,16 @@ int main(int argc, char **argv)
 	last = peers.ranks - 1;
 	if (!last)
 		fail("ping_pong: wants two ranks or more");
+	theirs = xpmem_peer(&peers, peers.rank ? 0 : last);
 
 	start = MPI_Wtime();
 	for (long i = 1; i <= rounds; i++) {
 		if (peers.rank == 0) {
-			send(peers.at[last], 2 * i - 1);
+			send(theirs, 2 * i - 1);
 			receive(mine, 2 * i);
 		} else if (peers.rank == last) {
 			receive(mine, 2 * i - 1);
-			send(peers.at[0], 2 * i);
+			send(theirs, 2 * i);
 		}
 	}
 	if (peers.rank == 0)

@@ -60,7 +60,7 @@ int main(int argc, char **argv)
 	if (rank == 0)
 		own = heap_array(&size);
 	xpmem_map_peers(&peers, MPI_COMM_WORLD, own, size, XPMEM_RDWR);
-	array = peers.at[0];
+	array = xpmem_peer(&peers, 0);
 
 	for (long i = rank; i < words; i += peers.ranks)
 		array[i] = value(i, peers.ranks);

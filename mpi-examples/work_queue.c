@@ -88,7 +88,7 @@ int main(int argc, char **argv)
 	xpmem_map_peers(&peers, MPI_COMM_WORLD, own, size, XPMEM_RDWR);
 
 	xpmem_barrier(MPI_COMM_WORLD);
-	mine = serve(peers.at[0]);
+	mine = serve(xpmem_peer(&peers, 0));
 	xpmem_barrier(MPI_COMM_WORLD);
 	busy = mine > 0;
 	MPI_Reduce(&mine, &done, 1, MPI_LONG, MPI_SUM, 0, MPI_COMM_WORLD);
