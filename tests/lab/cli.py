@@ -15,8 +15,9 @@ from run import Run
 
 EPILOG = """\
 inside a partition: XPMEM_PARTID, XPMEM_NODES, XPMEM_SHARE (a directory that all
-partitions and the host can write), host names p1...pN, `lab ctl` as well; the
-host's files read-only under a private layer, /tmp private, root.
+partitions and the host can write), XPMEM_KDIR (the directory of its kernel), host
+names p1...pN, `lab ctl` as well; the host's files read-only under a private layer,
+/tmp private, root.
 
 exit status: the worst of the commands' (77, skipped, counts as better than any
 failure); 99 when a kernel printed a splat, 124 on time-out, 125 when the lab
@@ -61,6 +62,9 @@ def parser():
     run.add_argument("--module", metavar="none|PATH", help="no module, or another xpmem.ko")
     run.add_argument("--net", default="", metavar="delay=20ms,loss=1%",
                      help="what each link does to packets (tc netem)")
+    run.add_argument("--swap-rate", type=int, default=0, metavar="MB",
+                     help="MB that each partition's swap disk does in a second, after a burst "
+                          "of a tenth of that (0: what the host can do)")
     which = Parser(add_help=False)
     which.add_argument("--run", metavar="run-PID", help="which run, if not the newest")
     sub = subs.add_parser("shell", parents=[which],

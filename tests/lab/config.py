@@ -17,7 +17,7 @@ class Config:
     def __init__(self, args, command):
         self.nodes, self.flavour, self.fabric = args.nodes, args.kernel, args.fabric
         self.mem, self.cpus, self.timeout = args.mem, args.cpus, args.timeout
-        self.icount = args.icount
+        self.icount, self.swap_rate = args.icount, args.swap_rate
         self.on, self.module, self.netem = args.on, args.module, netem(args.net)
         self.command = command
         self.cwd = os.getcwd()
@@ -44,6 +44,8 @@ class Config:
         if self.icount and (self.cpus, self.nodes) != (1, 1):
             raise UsageError("--icount: instructions of one CPU are counted, and partitions' "
                              "clocks would run apart: needs --nodes 1 --cpus 1")
+        if not 0 <= self.swap_rate <= 100000:
+            raise UsageError(f"--swap-rate: 0 to 100000 MB/s, not {self.swap_rate}")
         if self.timeout <= 0:
             raise UsageError(f"--timeout: more than 0, not {self.timeout:g}")
         if self.on is not None and not 1 <= self.on <= self.nodes:
@@ -95,7 +97,7 @@ class Config:
         library = env.get("LD_LIBRARY_PATH")
         env["LD_LIBRARY_PATH"] = f"{build}/lib" + (f":{library}" if library else "")
         env.update(XPMEM_PARTID=str(ident), XPMEM_NODES=str(self.nodes),
-                   XPMEM_SHARE=self.share, PWD=self.cwd)
+                   XPMEM_SHARE=self.share, XPMEM_KDIR=self.kdir, PWD=self.cwd)
         return env
 
     def peers(self, ident):

@@ -101,8 +101,9 @@ class Partition:
                     f"virtio-9p-pci,fsdev=share,mount_tag=share,addr={SHARE:#x}")
         swap = swap_disk(self.directory)
         self.given.append(swap)
+        rate = f",throttling.bps-total={config.swap_rate * 10**6}" if config.swap_rate else ""
         yield from ("-drive", f"if=none,id=swap,file=/proc/self/fd/{swap},format=raw,"
-                    "file.locking=off,cache=unsafe,discard=unmap", "-device",
+                    "file.locking=off,cache=unsafe,discard=unmap" + rate, "-device",
                     f"virtio-blk-pci,drive=swap,addr={DISK:#x}")
 
     def peer(self, config, peer, sock, ram, size):
