@@ -19,7 +19,7 @@ XT_HELP := $(patsubst %.c,$(BUILD)/tests/obj/%.o,$(notdir $(wildcard \
 XT_PROG := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out \
 	   tests/lab-tests/xt%,$(wildcard tests/lab-tests/*.c)) \
 	   $(wildcard tests/demo/*.c))
-XT_HDRS := $(wildcard tests/lab-tests/*.h include/*.h)
+XT_HDRS := $(wildcard tests/lab-tests/*.h include/*.h include/uapi/linux/*.h)
 # Topics of several files: a directory each.
 XT_DIRS := $(patsubst tests/lab-tests/%/,%,$(wildcard tests/lab-tests/*/))
 xt_objs  = $(patsubst tests/lab-tests/%.c,$(BUILD)/tests/obj/%.o,$(wildcard \
