@@ -1,57 +1,58 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One run of a command of the administrator's, beside the loop.  The step
- * before is fence.c, the step after too.
- * Invariant: it can neither block the daemon nor outlive its time-out: what it
- * reads and writes are files in memory, and it is killed with all it started.
+ * One run of a command of the administrator's, beside the loop (child.c).  The
+ * step before is fence.c, the step after too.
+ * Invariant: it cannot block the daemon: what it reads and writes are files in
+ * memory.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent.h"
+#include "child.h"
 #include "log.h"
-#include "loop.h"
 
 /**
  * struct agent - a command that runs
- * @source:  its pidfd, ready when it has ended
- * @timer:   kills it
- * @pid:     its process, and its process group
+ * @child:   its process
+ * @command: in it: its path
+ * @input:   in it: what it reads
  * @output:  what it wrote, both of its streams
- * @killed:  it took too long
  * @seconds: that it may take, for people
  * @done:    told afterwards
  * @owner:   for @done
  */
 struct agent {
-	struct loop_source source;
-	struct loop_timer timer;
-	pid_t pid;
+	struct child *child;
+	const char *command;
+	int input;
 	int output;
-	bool killed;
 	unsigned int seconds;
 	agent_done_t done;
 	void *owner;
 };
 
+static void agent_free(struct agent *agent)
+{
+	close(agent->output);
+	free(agent);
+}
+
 /**
- * agent_destroy - no longer watch a run; it goes on
+ * agent_destroy - end a run, at once; nobody is told
  * @agent: freed
+ *
+ * A command that nobody watches must not turn a machine off.
  */
 void agent_destroy(struct agent *agent)
 {
-	loop_timer_cancel(&agent->timer);
-	loop_remove(&agent->source);
-	close(agent->source.fd);
-	close(agent->output);
-	free(agent);
+	child_kill(agent->child);
+	agent_free(agent);
 }
 
 /* The last line that it wrote, "" if none: agents say there what is wrong. */
@@ -73,19 +74,15 @@ static void last_words(const struct agent *agent, char *text)
 	reason_clean(text);
 }
 
-static void ended(struct loop_source *source, uint32_t events)
+static void ended(void *owner, int status, bool killed)
 {
-	struct agent *agent = container_of(source, struct agent, source);
-	agent_done_t done = agent->done;
+	struct agent *agent = owner;
 	char reason[REASON_SIZE], said[REASON_SIZE];
-	void *owner = agent->owner;
-	int status = -1;
+	agent_done_t done = agent->done;
 
-	(void)events;
-	if (waitpid(agent->pid, &status, WNOHANG) == 0)
-		return;
+	owner = agent->owner;
 	last_words(agent, said);
-	if (agent->killed) {
+	if (killed) {
 		reason_set(reason, "took over %u s and was killed",
 			   agent->seconds);
 		status = -1;
@@ -97,33 +94,19 @@ static void ended(struct loop_source *source, uint32_t events)
 		reason_set(reason, "exited with status %d%s%.120s", status,
 			   *said ? ": " : "", said);
 	}
-	agent_destroy(agent);
+	agent_free(agent);
 	done(owner, status, reason);
 }
 
-static void timeout(struct loop_timer *timer)
+/* In the child. */
+static void run(void *arg)
 {
-	struct agent *agent = container_of(timer, struct agent, timer);
+	const struct agent *agent = arg;
 
-	/* With all that it started: nothing may turn a machine off later on. */
-	agent->killed = true;
-	kill(-agent->pid, SIGKILL);
-}
-
-/* In the child, in a group of its own, with default signals. */
-static void run(const char *command, int input, int output)
-{
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
-	setpgid(0, 0);
-	if (dup2(input, STDIN_FILENO) >= 0 &&
-	    dup2(output, STDOUT_FILENO) >= 0 &&
-	    dup2(output, STDERR_FILENO) >= 0)
-		execl(command, command, (char *)NULL);
-	_exit(127);
+	if (dup2(agent->input, STDIN_FILENO) >= 0 &&
+	    dup2(agent->output, STDOUT_FILENO) >= 0 &&
+	    dup2(agent->output, STDERR_FILENO) >= 0)
+		execl(agent->command, agent->command, (char *)NULL);
 }
 
 /* Returns a descriptor of a file in memory with @text in it; or -1. */
@@ -137,25 +120,6 @@ static int text_file(const char *text)
 		return -1;
 	}
 	return fd;
-}
-
-static int spawn(struct agent *agent, const char *command, int input)
-{
-	agent->pid = fork();
-	if (agent->pid < 0)
-		return -1;
-	if (!agent->pid)
-		run(command, input, agent->output);
-	/* Here as well: it may have to be killed before it came to that. */
-	setpgid(agent->pid, agent->pid);
-	agent->source.fd = pidfd_open(agent->pid, 0);
-	if (agent->source.fd >= 0 && !loop_add(&agent->source, EPOLLIN))
-		return 0;
-	if (agent->source.fd >= 0)
-		close(agent->source.fd);
-	kill(agent->pid, SIGKILL);
-	waitpid(agent->pid, NULL, 0);
-	return -1;
 }
 
 /**
@@ -178,18 +142,18 @@ struct agent *agent_run(const char *command, const char *input,
 
 	if (!agent || in < 0)
 		goto failed;
-	agent->source.ready = ended;
-	agent->timer.fire = timeout;
+	agent->command = command;
+	agent->input = in;
 	agent->seconds = timeout_ms / 1000;
 	agent->done = done;
 	agent->owner = owner;
 	agent->output = text_file("");
 	if (agent->output < 0)
 		goto failed;
-	if (spawn(agent, command, in))
+	agent->child = child_start(run, agent, timeout_ms, ended, agent);
+	if (!agent->child)
 		goto close_output;
 	close(in);
-	loop_timer_set(&agent->timer, timeout_ms);
 	return agent;
 
 close_output:

@@ -142,46 +142,48 @@ int agree_hellos(struct agreement *agreement, char *reason)
 }
 
 /**
- * agree_prove - make our credential
+ * agree_prove - have our credential made
  * @agreement:  after agree_hellos(); gets our secret
- * @credential: filled in, ended by a zero
+ * @credential: MESSAGE_CREDENTIAL_MAX + 1 bytes, filled in before @done
+ * @done:       called once, later, unless prove_destroy() comes first
+ * @owner:      passed to @done
  * @reason:     REASON_SIZE bytes, filled in on failure
  *
- * Blocks while the local munged works.
- *
- * Return: 0 or -1.
+ * Return: the caller's to prove_destroy() until @done; or NULL.
  */
-int agree_prove(struct agreement *agreement,
-		char credential[MESSAGE_CREDENTIAL_MAX + 1], char *reason)
+struct prove *agree_prove(struct agreement *agreement, char *credential,
+			  prove_done_t done, void *owner, char *reason)
 {
 	uint8_t *secret = secret_of(agreement, agreement->role);
 	struct auth_claim claim;
 
-	if (getrandom(secret, AUTH_SECRET_LEN, 0) != AUTH_SECRET_LEN)
-		return reason_set(reason, "no random bytes for a secret");
+	if (getrandom(secret, AUTH_SECRET_LEN, 0) != AUTH_SECRET_LEN) {
+		reason_set(reason, "no random bytes for a secret");
+		return NULL;
+	}
 	make_claim(agreement, agreement->role, &claim);
-	return auth_create(&claim, secret, credential, reason);
+	return prove_create(&claim, secret, credential, done, owner, reason);
 }
 
 /**
  * agree_verify - is this the other side's credential?
- * @agreement:  after agree_hellos(); gets its secret
- * @credential: ended by a zero
+ * @agreement:  after agree_hellos(); gets its secret before @done
+ * @credential: ended by a zero; must stay as it is until @done
+ * @done:       as of agree_prove()
+ * @owner:      as of agree_prove()
  * @reason:     REASON_SIZE bytes, filled in on failure
  *
- * Blocks while the local munged works.
- *
- * Return: 0 or -1.
+ * Return: as agree_prove().
  */
-int agree_verify(struct agreement *agreement, const char *credential,
-		 char *reason)
+struct prove *agree_verify(struct agreement *agreement, char *credential,
+			   prove_done_t done, void *owner, char *reason)
 {
 	enum handshake_role role = other(agreement->role);
 	struct auth_claim claim;
 
 	make_claim(agreement, role, &claim);
-	return auth_verify(&claim, secret_of(agreement, role), credential,
-			   reason);
+	return prove_verify(&claim, secret_of(agreement, role), credential,
+			    done, owner, reason);
 }
 
 /**

@@ -6,6 +6,7 @@
 
 #include "auth.h"
 #include "message.h"
+#include "prove.h"
 #include "tls.h"
 
 enum handshake_role {
@@ -30,10 +31,10 @@ struct agreement {
 };
 
 int agree_hellos(struct agreement *agreement, char *reason);
-int agree_prove(struct agreement *agreement,
-		char credential[MESSAGE_CREDENTIAL_MAX + 1], char *reason);
-int agree_verify(struct agreement *agreement, const char *credential,
-		 char *reason);
+struct prove *agree_prove(struct agreement *agreement, char *credential,
+			  prove_done_t done, void *owner, char *reason);
+struct prove *agree_verify(struct agreement *agreement, char *credential,
+			   prove_done_t done, void *owner, char *reason);
 uint64_t agree_epoch(const struct agreement *agreement);
 int agree_psk(const struct agreement *agreement, uint8_t psk[TLS_PSK_LEN],
 	      char *reason);

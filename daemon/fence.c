@@ -334,14 +334,14 @@ void fence_forget(const void *owner)
 }
 
 /**
- * fence_exit - stop watching commands; they go on, and prove nothing
+ * fence_exit - end all commands: nobody would see what they did
  */
 void fence_exit(void)
 {
 	while (fences) {
 		log_warning(
-			"partition %u: its fence is not waited for; it begins again with the next xpmemd, or by hand",
-			fences->partid);
+			"partition %u: its fence is broken off, and it may be on or off; fence-auto begins again with the next xpmemd, or: xpmemctl fence %u",
+			fences->partid, fences->partid);
 		fence_destroy(fences);
 	}
 }

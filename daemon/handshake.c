@@ -6,11 +6,7 @@
  * Invariant: nothing but the bytes of the messages is read from the socket;
  * what follows belongs to the kernel.
  */
-#include <elf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <link.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -23,14 +19,12 @@
 #include "loop.h"
 #include "tls.h"
 
-/* Our own ELF header; the linker knows where it is. */
-extern const ElfW(Ehdr) __ehdr_start __attribute__((visibility("hidden")));
-
 /* What is awaited next. */
 enum handshake_state {
 	HANDSHAKE_CONNECTION = 1, /* of the socket */
 	HANDSHAKE_HELLO,
 	HANDSHAKE_AUTH,
+	HANDSHAKE_MUNGE, /* munged's answer: to ours, or to the other's */
 	HANDSHAKE_READY,
 	HANDSHAKE_FLUSH, /* all is said; the rest must leave */
 	HANDSHAKE_TLS, /* whatever GnuTLS awaits */
@@ -45,6 +39,9 @@ enum handshake_state {
  * @owner:  for @ops
  * @state:  what is awaited next
  * @agreed: what the two sides told each other
+ * @prove:  in HANDSHAKE_MUNGE
+ * @credential: in HANDSHAKE_MUNGE
+ * @verify: in HANDSHAKE_MUNGE: it is the other side's
  * @tls:    from HANDSHAKE_TLS on
  * @in:     the message being received
  * @got:    bytes of it
@@ -60,6 +57,9 @@ struct handshake {
 	void *owner;
 	enum handshake_state state;
 	struct agreement agreed;
+	struct prove *prove;
+	char credential[MESSAGE_CREDENTIAL_MAX + 1];
+	bool verify;
 	struct tls *tls;
 	uint8_t in[MESSAGE_SIZE_MAX];
 	size_t got;
@@ -69,53 +69,6 @@ struct handshake {
 	char reason[REASON_SIZE];
 };
 
-static int read_boot_id(uint8_t *boot_id)
-{
-	unsigned int i, n = 0;
-	char text[64];
-	ssize_t size;
-	int fd;
-
-	fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -1;
-	size = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (size < 0)
-		return -1;
-	text[size] = '\0';
-	for (i = 0; n < XPMEM_BOOT_ID_LEN && text[i]; n++) {
-		i += text[i] == '-';
-		if (sscanf(text + i, "%2hhx", &boot_id[n]) != 1)
-			return -1;
-		i += 2;
-	}
-	return n == XPMEM_BOOT_ID_LEN ? 0 : -1;
-}
-
-/**
- * handshake_local_init - find out what this side is
- * @local:  filled in
- * @partid: this partition
- *
- * Return: 0, or -1 after logging why.
- */
-int handshake_local_init(struct handshake_local *local, uint16_t partid)
-{
-	*local = (struct handshake_local){
-		.partid = partid,
-		.version_min = MESSAGE_VERSION_MIN,
-		.version_max = MESSAGE_VERSION_MAX,
-		.page_size = (uint32_t)sysconf(_SC_PAGESIZE),
-		.machine = __ehdr_start.e_machine,
-	};
-	if (read_boot_id(local->boot_id)) {
-		log_error("no boot id in /proc/sys/kernel/random; mount /proc");
-		return -1;
-	}
-	return 0;
-}
-
 /* Returns the socket, which is the caller's then. */
 static int handshake_free(struct handshake *hs)
 {
@@ -123,6 +76,7 @@ static int handshake_free(struct handshake *hs)
 
 	loop_timer_cancel(&hs->timer);
 	loop_remove(&hs->source);
+	prove_destroy(hs->prove);
 	tls_destroy(hs->tls);
 	explicit_bzero(hs, sizeof(*hs));
 	free(hs);
@@ -218,6 +172,18 @@ static void agreed(struct handshake *hs)
 		succeed(hs);
 }
 
+/* What the loop waits for; what comes too early stays in the socket. */
+static void await(struct handshake *hs)
+{
+	uint32_t events = EPOLLIN;
+
+	if (hs->state == HANDSHAKE_MUNGE || hs->state == HANDSHAKE_FLUSH)
+		events = 0;
+	if (hs->sent < hs->length)
+		events |= EPOLLOUT;
+	loop_change(&hs->source, events);
+}
+
 /* Sends what there is to send.  Returns 0, or -1 with the reason set. */
 static int flush(struct handshake *hs)
 {
@@ -235,8 +201,7 @@ static int flush(struct handshake *hs)
 			break;
 		hs->sent += (size_t)n;
 	}
-	loop_change(&hs->source,
-		    hs->sent < hs->length ? EPOLLIN | EPOLLOUT : EPOLLIN);
+	await(hs);
 	return 0;
 }
 
@@ -277,14 +242,50 @@ static void refuse(struct handshake *hs)
 		shutdown(hs->source.fd, SHUT_WR);
 }
 
-static int send_auth(struct handshake *hs)
-{
-	char credential[MESSAGE_CREDENTIAL_MAX + 1];
+static void munge_done(void *owner, const char *reason);
 
-	if (agree_prove(&hs->agreed, credential, hs->reason))
+/* Has munged make our credential, or look at the one that came. */
+static int ask_munge(struct handshake *hs, bool verify)
+{
+	hs->verify = verify;
+	hs->prove = (verify ? agree_verify : agree_prove)(
+		&hs->agreed, hs->credential, munge_done, hs, hs->reason);
+	if (!hs->prove)
 		return -1;
-	hs->length += message_put_auth(hs->out + hs->length, credential);
+	hs->state = HANDSHAKE_MUNGE;
 	return 0;
+}
+
+/* The connector proves who it is first; the acceptor, to nobody unknown. */
+static int munge_answered(struct handshake *hs)
+{
+	bool acceptor = hs->agreed.role == HANDSHAKE_ACCEPTOR;
+
+	if (hs->verify && acceptor)
+		return ask_munge(hs, false);
+	if (!hs->verify)
+		hs->length +=
+			message_put_auth(hs->out + hs->length, hs->credential);
+	if (hs->verify || acceptor) {
+		send_ready(hs, MESSAGE_STATUS_READY, "");
+		hs->state = HANDSHAKE_READY;
+	} else {
+		hs->state = HANDSHAKE_AUTH;
+	}
+	return 0;
+}
+
+static void munge_done(void *owner, const char *reason)
+{
+	struct handshake *hs = owner;
+
+	hs->prove = NULL;
+	if (reason)
+		reason_set(hs->reason, "%s", reason);
+	if (reason || munge_answered(hs))
+		refuse(hs);
+	else if (flush(hs))
+		fail(hs, hs->reason);
 }
 
 static int recv_hello(struct handshake *hs, uint32_t length)
@@ -310,9 +311,10 @@ static int recv_hello(struct handshake *hs, uint32_t length)
 		set_terms(hs, &terms);
 		send_hello(hs);
 	}
-	if (agree_hellos(agreed, hs->reason) ||
-	    (agreed->role == HANDSHAKE_CONNECTOR && send_auth(hs)))
+	if (agree_hellos(agreed, hs->reason))
 		return -1;
+	if (agreed->role == HANDSHAKE_CONNECTOR)
+		return ask_munge(hs, false);
 	hs->state = HANDSHAKE_AUTH;
 	return 0;
 }
@@ -320,15 +322,10 @@ static int recv_hello(struct handshake *hs, uint32_t length)
 static int recv_auth(struct handshake *hs, uint32_t length)
 {
 	const uint8_t *payload = hs->in + sizeof(struct message_wire_header);
-	char credential[MESSAGE_CREDENTIAL_MAX + 1];
 
-	if (message_get_auth(payload, length, credential, hs->reason) ||
-	    agree_verify(&hs->agreed, credential, hs->reason) ||
-	    (hs->agreed.role == HANDSHAKE_ACCEPTOR && send_auth(hs)))
+	if (message_get_auth(payload, length, hs->credential, hs->reason))
 		return -1;
-	send_ready(hs, MESSAGE_STATUS_READY, "");
-	hs->state = HANDSHAKE_READY;
-	return 0;
+	return ask_munge(hs, true);
 }
 
 /* Returns 1 when the other side refused us: then there is nothing to say. */
@@ -451,6 +448,24 @@ static void connected(struct handshake *hs)
 		fail(hs, hs->reason);
 }
 
+/* Sends what is left.  Returns 0, or -1 when the handshake is over. */
+static int go_on_sending(struct handshake *hs)
+{
+	if (flush(hs)) {
+		fail(hs, hs->reason);
+		return -1;
+	}
+	if (hs->sent < hs->length)
+		return 0;
+	if (hs->state == HANDSHAKE_FLUSH) {
+		agreed(hs);
+		return -1;
+	}
+	if (hs->state == HANDSHAKE_END)
+		shutdown(hs->source.fd, SHUT_WR);
+	return 0;
+}
+
 static void ready(struct loop_source *source, uint32_t events)
 {
 	struct handshake *hs = container_of(source, struct handshake, source);
@@ -463,25 +478,25 @@ static void ready(struct loop_source *source, uint32_t events)
 		tls_go_on(hs);
 		return;
 	}
-	if (events & EPOLLOUT) {
-		if (flush(hs)) {
-			fail(hs, hs->reason);
-			return;
-		}
-		if (hs->sent == hs->length && hs->state == HANDSHAKE_FLUSH) {
-			agreed(hs);
-			return;
-		}
-		if (hs->sent == hs->length && hs->state == HANDSHAKE_END)
-			shutdown(source->fd, SHUT_WR);
-	}
-	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)) ||
-	    hs->state == HANDSHAKE_FLUSH)
+	if ((events & EPOLLOUT || hs->state == HANDSHAKE_FLUSH) &&
+	    go_on_sending(hs))
 		return;
-	if (hs->state == HANDSHAKE_END)
+	if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR)))
+		return;
+	switch (hs->state) {
+	case HANDSHAKE_FLUSH:
+		break;
+	case HANDSHAKE_MUNGE:
+		/* Nothing was asked for: the connection is gone, both ways. */
+		if (events & (EPOLLHUP | EPOLLERR))
+			fail(hs, "the other side closed the connection");
+		break;
+	case HANDSHAKE_END:
 		drain(hs);
-	else
+		break;
+	default:
 		receive(hs);
+	}
 }
 
 static void timeout(struct loop_timer *timer)
