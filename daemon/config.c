@@ -203,6 +203,16 @@ static int set_fence_timeout(struct parser *p)
 	return 0;
 }
 
+static int set_fence_delay(struct parser *p)
+{
+	unsigned long value;
+
+	if (parse_number(p, 1, 0, 3600, &value))
+		return -1;
+	p->config->fence_delay_ms = (uint32_t)value * 1000;
+	return 0;
+}
+
 static int set_ms(struct parser *p, uint32_t *ms)
 {
 	unsigned long value;
@@ -394,6 +404,7 @@ static const struct directive directives[] = {
 	{ "fence-options", "fence-options KEY=VALUE...", 0, false,
 	  set_fence_options },
 	{ "fence-auto", "fence-auto yes|no", 2, false, set_fence_auto },
+	{ "fence-delay", "fence-delay SECONDS", 2, false, set_fence_delay },
 	{ "fence-timeout", "fence-timeout SECONDS", 2, false,
 	  set_fence_timeout },
 	{ "munge-socket", "munge-socket PATH", 2, false, set_munge_socket },

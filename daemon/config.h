@@ -55,6 +55,7 @@ struct config_peer {
  * @fence_command: program that fences a partition; empty for none
  * @fence_options: what it must know of every partition: lines KEY=VALUE
  * @fence_auto:    run it when a partition is lost, without being asked
+ * @fence_delay_ms: before that, the partition may come back
  * @fence_timeout_ms: that one run of it may take
  * @heartbeat_ms:  between heartbeats
  * @deadline_ms:   that a revoke may take
@@ -71,6 +72,7 @@ struct config {
 	char fence_command[256];
 	char fence_options[CONFIG_OPTIONS_SIZE];
 	bool fence_auto;
+	uint32_t fence_delay_ms;
 	uint32_t fence_timeout_ms;
 	uint32_t heartbeat_ms;
 	uint32_t deadline_ms;

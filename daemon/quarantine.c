@@ -27,6 +27,8 @@
  * @lost:       it has lost sessions, the kernel says
  * @up:         it has one that is up
  * @retry:      begins the next attempt
+ * @waited:     fence-delay began for it; the timer is for a failure otherwise
+ * @warned:     it was said that it came up too late
  * @backoff_ms: before the attempt after that
  * @attempts:   that failed
  * @failure:    why the last one did
@@ -37,6 +39,8 @@ struct culprit {
 	bool lost;
 	bool up;
 	struct loop_timer retry;
+	bool waited;
+	bool warned;
 	uint32_t backoff_ms;
 	unsigned int attempts;
 	char failure[REASON_SIZE];
@@ -119,6 +123,38 @@ static void begin(struct culprit *culprit)
 		return;
 	quarantine_failed(culprit->partid, reason);
 	retry_later(culprit);
+}
+
+/* Before the first attempt it may come back, if the configuration says so. */
+static void begin_or_wait(struct culprit *culprit)
+{
+	if (culprit->waited || !config->fence_delay_ms) {
+		begin(culprit);
+		return;
+	}
+	culprit->waited = true;
+	loop_timer_set(&culprit->retry, config->fence_delay_ms);
+	log_warning("partition %u: fencing it in %u s unless it comes back",
+		    culprit->partid, config->fence_delay_ms / 1000);
+}
+
+/*
+ * It came back.  What has not begun does not begin; a command that was asked to
+ * turn it off may be half-way, and is not broken off.
+ */
+static void spare(struct culprit *culprit)
+{
+	if (culprit->retry.armed)
+		log_info("partition %u: up again; it is not fenced",
+			 culprit->partid);
+	loop_timer_cancel(&culprit->retry);
+	culprit->waited = false;
+	culprit->backoff_ms = QUARANTINE_RETRY_MIN_MS;
+	if (fence_running(culprit->partid) && !culprit->warned)
+		log_warning(
+			"partition %u: up again, too late: the fence command was started before, and turns it off",
+			culprit->partid);
+	culprit->warned = fence_running(culprit->partid);
 }
 
 static void retry_fire(struct loop_timer *timer)
@@ -223,10 +259,12 @@ void quarantine_look(void)
 	}
 	for (culprit = culprits; culprit; culprit = next) {
 		next = culprit->next;
-		if (culprit->lost && !culprit->up &&
-		    is_automatic(culprit->partid) && !culprit->retry.armed &&
-		    !fence_running(culprit->partid))
-			begin(culprit);
+		if (culprit->up)
+			spare(culprit);
+		else if (culprit->lost && is_automatic(culprit->partid) &&
+			 !culprit->retry.armed &&
+			 !fence_running(culprit->partid))
+			begin_or_wait(culprit);
 	}
 }
 
@@ -239,6 +277,13 @@ void quarantine_look(void)
 void quarantine_news(void)
 {
 	loop_timer_set(&again, 0);
+}
+
+static uint64_t seconds_left(const struct culprit *culprit)
+{
+	uint64_t now = loop_now(), due = culprit->retry.due;
+
+	return due > now ? (due - now) / 1000 : 0;
 }
 
 static void fill_advice(const struct culprit *culprit,
@@ -267,16 +312,18 @@ static void fill_advice(const struct culprit *culprit,
 	} else if (!is_automatic(line->partid)) {
 		line->fence = "by-hand";
 		reason_set(advice, "xpmemctl fence %u turns it off", id);
+	} else if (culprit->retry.armed && !culprit->attempts) {
+		line->fence = "delayed";
+		reason_set(
+			advice,
+			"fenced in %llu s unless it comes back; now: xpmemctl fence %u",
+			(unsigned long long)seconds_left(culprit), id);
 	} else if (culprit->retry.armed) {
-		uint64_t now = loop_now(), due = culprit->retry.due;
-
 		line->fence = "retry";
 		reason_set(
 			advice,
 			"look at the fence device; tried again in %llu s, or now: xpmemctl fence %u",
-			(unsigned long long)(due > now ? (due - now) / 1000 :
-							 0),
-			id);
+			(unsigned long long)seconds_left(culprit), id);
 	} else {
 		line->fence = "due";
 		reason_set(advice, "wait");
@@ -366,6 +413,7 @@ void quarantine_reload(const struct config *conf)
 	for (culprit = culprits; culprit; culprit = culprit->next) {
 		loop_timer_cancel(&culprit->retry);
 		culprit->backoff_ms = QUARANTINE_RETRY_MIN_MS;
+		culprit->waited = culprit->attempts;
 	}
 	quarantine_look();
 }

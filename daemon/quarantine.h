@@ -16,7 +16,8 @@
  * @epoch:   of the session
  * @pages:   that are kept
  * @lost_ms: how long ago it was lost
- * @fence:   what is being done: by-hand, due, running, retry or up-again
+ * @fence:   what is being done: by-hand, due, delayed, running, retry
+ *           or up-again
  * @attempts: that failed since the last success
  * @failure: why the last one did; or ""
  * @advice:  what to do

@@ -46,6 +46,7 @@ static void test_complete(void **state)
 					"fence-command \"/bin/true\"\n"
 					"fence-options a=1 \"b=x y\"\n"
 					"fence-auto yes\n"
+					"fence-delay 3\n"
 					"fence-timeout 7\n"
 					"munge-socket /run/munge/x\n"
 					"auth-uid 0\n"
@@ -59,6 +60,7 @@ static void test_complete(void **state)
 	assert_string_equal(config.fence_command, "/bin/true");
 	assert_string_equal(config.fence_options, "a=1\nb=x y\n");
 	assert_true(config.fence_auto);
+	assert_int_equal(config.fence_delay_ms, 3000);
 	assert_int_equal(config.fence_timeout_ms, 7000);
 	assert_int_equal(config.heartbeat_ms, 100);
 	assert_int_equal(config.deadline_ms, 2000);
@@ -86,6 +88,7 @@ static void test_defaults(void **state)
 	assert_string_equal(config.fence_command, "");
 	assert_string_equal(config.fence_options, "");
 	assert_false(config.fence_auto);
+	assert_int_equal(config.fence_delay_ms, 0);
 	assert_int_equal(config.fence_timeout_ms, 60000);
 	config_free(&config);
 }
@@ -144,6 +147,8 @@ static const struct {
 	{ "fence-options option=on\n", "has an action; remove it" },
 	{ "fence-auto 1\n", "fence-auto is \"1\"; give yes or no" },
 	{ "fence-auto yes no\n", "fence-auto has 2 values" },
+	{ "fence-delay -1\n", "fence-delay is \"-1\"; give a number" },
+	{ "fence-delay 3601\n", "fence-delay is \"3601\"; give a number" },
 	{ "fence-timeout 0\n", "fence-timeout is \"0\"; give a number" },
 	{ HEAD "fence-auto yes\n", "without a fence-command; add it" },
 	{ "peer 2 {\nfence-auto yes\n", "is not known in a peer" },
