@@ -46,6 +46,8 @@ $(PARTS): $(BUILD)/.setup
 
 daemon mpi-examples $(UNIT): lib/libxpmem
 
+tests/unit/daemon: daemon
+
 $(BUILD)/tests/obj/%.o: tests/lab-tests/%.c $(XT_HDRS) $(BUILD)/.setup
 	@mkdir -p $(@D)
 	@echo '  CC  $(@:$(CURDIR)/%=%)'

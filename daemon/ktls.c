@@ -7,12 +7,16 @@
 #include <linux/tls.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "ktls.h"
 #include "log.h"
+
+#define PROBE_TIMEOUT_MS 1000
 
 #ifndef TCP_ULP
 #define TCP_ULP 31
@@ -45,6 +49,49 @@ static int set_keys(int fd, int direction, const struct ktls_keys *keys)
 	return ret;
 }
 
+/* Why a socket gets no TLS, and what to do where something can be done. */
+static int no_ulp(int err, char *reason)
+{
+	switch (err) {
+	case ENOENT:
+		return reason_set(
+			reason,
+			"the kernel has no TLS for TCP: modprobe tls (CONFIG_TLS)");
+	case ENOPROTOOPT:
+	case EOPNOTSUPP:
+		return reason_set(
+			reason,
+			"the kernel has no TLS for this socket: it is not TCP");
+	case ENOTCONN:
+		return reason_set(
+			reason,
+			"the connection ended before the kernel's TLS was set up");
+	case EEXIST:
+		return reason_set(
+			reason,
+			"the socket has TLS, or something like it, already");
+	default:
+		return reason_set(reason,
+				  "the kernel's TLS cannot be set up: %s",
+				  strerror(err));
+	}
+}
+
+static int no_cipher(int err, char *reason)
+{
+	switch (err) {
+	case ENOENT:
+	case EINVAL:
+		return reason_set(
+			reason,
+			"the kernel's TLS has no ChaCha20-Poly1305 (%s): modprobe chacha20poly1305",
+			strerror(err));
+	default:
+		return reason_set(reason, "the kernel's TLS takes no keys: %s",
+				  strerror(err));
+	}
+}
+
 /**
  * ktls_install - from now on the kernel encrypts and decrypts
  * @fd:      connected TCP socket; nothing of it is buffered in user space
@@ -58,54 +105,67 @@ int ktls_install(int fd, const struct ktls_keys *send,
 		 const struct ktls_keys *receive, char *reason)
 {
 	if (setsockopt(fd, IPPROTO_TCP, TCP_ULP, "tls", sizeof("tls")))
-		return reason_set(
-			reason,
-			"the kernel has no TLS for TCP (%s); load the module tls",
-			strerror(errno));
+		return no_ulp(errno, reason);
 	if (set_keys(fd, TLS_TX, send) || set_keys(fd, TLS_RX, receive))
-		return reason_set(
-			reason,
-			"the kernel's TLS has no ChaCha20-Poly1305 (%s); load the module chacha20poly1305",
-			strerror(errno));
+		return no_cipher(errno, reason);
 	return 0;
 }
 
-/* A connection within this machine; its other end is closed by the caller. */
+/* The start of a connection within this machine, if it has an end there. */
 static int connect_here(int door, int fd)
 {
 	struct sockaddr_in at = {
 		.sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK),
 	};
+	struct pollfd connected = { .fd = fd, .events = POLLOUT };
 	socklen_t length = sizeof(at);
+	int n;
 
 	if (bind(door, (struct sockaddr *)&at, sizeof(at)) || listen(door, 1) ||
 	    getsockname(door, (struct sockaddr *)&at, &length))
 		return -1;
-	return connect(fd, (struct sockaddr *)&at, sizeof(at));
+	if (!connect(fd, (struct sockaddr *)&at, sizeof(at)))
+		return 0;
+	if (errno != EINPROGRESS)
+		return -1;
+	n = poll(&connected, 1, PROBE_TIMEOUT_MS);
+	if (!n)
+		errno = ETIMEDOUT;
+	return n == 1 ? 0 : -1;
 }
 
 /**
  * ktls_probe - can this kernel do what sessions with TLS need?
  * @reason: REASON_SIZE bytes, filled in when not
  *
+ * Once it could, it is not asked again.  May wait, for PROBE_TIMEOUT_MS at most,
+ * where a firewall stands within the machine.
+ *
  * Return: 0 or -1.
  */
 int ktls_probe(char *reason)
 {
+	const int type = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 	const struct ktls_keys keys = {};
-	int door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int ret;
+	static bool can;
+	int door, fd, ret;
 
+	if (can)
+		return 0;
+	door = socket(AF_INET, type, 0);
+	fd = socket(AF_INET, type, 0);
 	if (door < 0 || fd < 0 || connect_here(door, fd))
-		ret = reason_set(reason, "no TCP within this machine: %s",
-				 strerror(errno));
+		ret = reason_set(
+			reason,
+			"no TCP within this machine: %s; is \"lo\" up, and does a firewall let 127.0.0.1 reach itself?",
+			strerror(errno));
 	else
 		ret = ktls_install(fd, &keys, &keys, reason);
 	if (fd >= 0)
 		close(fd);
 	if (door >= 0)
 		close(door);
+	can = !ret;
 	return ret;
 }

@@ -157,7 +157,10 @@ exit_kernel:
 	return -1;
 }
 
-/* What cannot work is said now, and not by the first session. */
+/*
+ * What cannot work is said now, and not by the first session.  Who wants no TLS
+ * needs nothing for it.
+ */
 static int check_tls(const struct config *wanted, char *reason)
 {
 	char why[REASON_SIZE];
@@ -166,7 +169,7 @@ static int check_tls(const struct config *wanted, char *reason)
 	while (i < wanted->npeers &&
 	       wanted->peers[i].security != XPMEM_SECURITY_TLS)
 		i++;
-	if (i == wanted->npeers || !ktls_probe(why))
+	if (i == wanted->npeers || (!tls_init(why) && !ktls_probe(why)))
 		return 0;
 	return reason_set(
 		reason,
@@ -279,26 +282,19 @@ static void started(int parent)
 	dup2(STDIN_FILENO, STDERR_FILENO);
 }
 
-static int start_tls(void)
-{
-	char reason[REASON_SIZE];
-
-	if (!check_tls(&config, reason) && !tls_init(reason))
-		return 0;
-	log_error("%s", reason);
-	return -1;
-}
-
 static int serve(int parent)
 {
+	char reason[REASON_SIZE];
 	int ret = -1;
 
 	stay_in_memory();
 	if (handshake_local_init(&local, config.partid))
 		return -1;
 	auth_init(config.munge_socket, config.auth_uid);
-	if (start_tls())
-		return -1;
+	if (check_tls(&config, reason)) {
+		log_error("%s", reason);
+		goto exit_tls;
+	}
 	if (check_module())
 		goto exit_tls;
 	if (loop_init())

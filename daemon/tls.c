@@ -46,29 +46,33 @@ struct tls {
 static gnutls_priority_t priority;
 
 /**
- * tls_init - before any handshake
+ * tls_init - before any handshake; more than once changes nothing
  * @reason: REASON_SIZE bytes, filled in on failure
  *
  * Return: 0 or -1.
  */
 int tls_init(char *reason)
 {
-	int err = gnutls_priority_init(&priority, PRIORITY, NULL);
+	int err = 0;
 
-	if (err)
-		return reason_set(
-			reason,
-			"GnuTLS does not allow TLS 1.3 with ChaCha20-Poly1305 and X25519 (%s); see its configuration",
-			gnutls_strerror(err));
-	return 0;
+	if (!priority)
+		err = gnutls_priority_init(&priority, PRIORITY, NULL);
+	if (!err)
+		return 0;
+	priority = NULL;
+	return reason_set(
+		reason,
+		"GnuTLS does not allow TLS 1.3 with ChaCha20-Poly1305 and X25519 (%s); see its configuration",
+		gnutls_strerror(err));
 }
 
 /**
- * tls_exit - give up what tls_init() took
+ * tls_exit - give up what tls_init() took, if it was called
  */
 void tls_exit(void)
 {
-	gnutls_priority_deinit(priority);
+	if (priority)
+		gnutls_priority_deinit(priority);
 	priority = NULL;
 }
 

@@ -117,6 +117,8 @@ const char *xpmem_tls_failed(int err, const char *otherwise)
 {
 	switch (err) {
 	case -EBADMSG:
+		/* TLS says so, too, to whoever asks after it had no memory. */
+		return "a TLS record was altered, lost or repeated on the line, or memory ran out";
 	case -EMSGSIZE:
 	case -EINVAL:
 		return "a TLS record was altered, lost or repeated on the line";
