@@ -239,7 +239,7 @@ int main(int argc, char **argv)
 		verify(words);
 	verify(max);
 	if (peers.rank == 0)
-		printf("allreduce: %d ranks on %d partitions, %ld lengths up to %ld words, all right\n",
+		printf("allreduce: %d ranks, partitions: %d, %ld lengths up to %ld words, all right\n",
 		       peers.ranks, xpmem_partitions(&peers), lengths + 1, max);
 	if (compare)
 		compare_all("allreduce", "MPI_Allreduce", ours, theirs,

@@ -140,7 +140,7 @@ int main(int argc, char **argv)
 		verify(size);
 	verify(most);
 	if (peers.rank == 0)
-		printf("bcast: %d ranks on %d partitions, %ld lengths up to %ld bytes, all right\n",
+		printf("bcast: %d ranks, partitions: %d, %ld lengths up to %ld bytes, all right\n",
 		       peers.ranks, xpmem_partitions(&peers), lengths + 1,
 		       most);
 	if (compare)

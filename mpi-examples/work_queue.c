@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "args.h"
+#include "flag.h"
 #include "peers.h"
 
 static long tasks = 1000, effort = 200;
@@ -24,6 +25,7 @@ static const struct arg args[] = {
 
 /* In rank 0's memory. */
 struct queue {
+	struct flag ready; /* ranks that are about to begin */
 	_Alignas(64) atomic_long next; /* the first task that nobody has taken */
 	_Alignas(64) struct {
 		atomic_long times; /* how often it was done */
@@ -41,11 +43,16 @@ static uint64_t work(long task)
 	return x;
 }
 
-/* How many this rank did. */
-static long serve(struct queue *queue)
+/*
+ * How many this rank did. Nobody begins before all are ready: an MPI barrier lets
+ * ranks go one after the other, and the first one would find all the tasks.
+ */
+static long serve(struct queue *queue, int ranks)
 {
 	long task, done = 0;
 
+	flag_add(&queue->ready);
+	flag_await(&queue->ready, ranks);
 	for (;;) {
 		task = atomic_fetch_add(&queue->next, 1);
 		if (task >= tasks)
@@ -57,8 +64,11 @@ static long serve(struct queue *queue)
 	}
 }
 
-static void check(struct queue *queue, long done)
+static void check(struct queue *queue, int ranks, long done)
 {
+	if (queue->next != tasks + ranks)
+		fail("work_queue: %ld additions, not %ld", (long)queue->next,
+		     tasks + ranks);
 	if (done != tasks)
 		fail("work_queue: the ranks did %ld tasks of %ld", done, tasks);
 	for (long i = 0; i < tasks; i++) {
@@ -87,14 +97,13 @@ int main(int argc, char **argv)
 	}
 	xpmem_map_peers(&peers, MPI_COMM_WORLD, own, size, XPMEM_RDWR);
 
-	xpmem_barrier(MPI_COMM_WORLD);
-	mine = serve(xpmem_peer(&peers, 0));
+	mine = serve(xpmem_peer(&peers, 0), peers.ranks);
 	xpmem_barrier(MPI_COMM_WORLD);
 	busy = mine > 0;
 	MPI_Reduce(&mine, &done, 1, MPI_LONG, MPI_SUM, 0, MPI_COMM_WORLD);
 	MPI_Reduce(&busy, &least, 1, MPI_LONG, MPI_SUM, 0, MPI_COMM_WORLD);
 	if (rank == 0) {
-		check(own, done);
+		check(own, peers.ranks, done);
 		printf("work_queue: %ld tasks, each done once, all right; %ld of %d ranks did some\n",
 		       tasks, least, peers.ranks);
 	}
