@@ -27,14 +27,17 @@ xt_objs  = $(patsubst tests/lab-tests/%.c,$(BUILD)/tests/obj/%.o,$(wildcard \
 XT_FLAGS = -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Iinclude -Iinclude/uapi \
 	   -Itests/lab-tests -DXT_LAB='"$(CURDIR)/tests/lab/lab"'
 
-# The benchmarks: one program, a file a topic.
+# The benchmarks: one program, a file a topic; and one for two ranks of an MPI job,
+# which shares all but main().
 BENCH_O := $(patsubst tests/%.c,$(BUILD)/tests/obj/%.o,$(wildcard tests/bench/*.c))
 
 .PHONY: all $(PARTS) module demo check soak bench cost series-check install clean help
 .DELETE_ON_ERROR:
 .SECONDARY: $(XT_HELP)
 
-all: $(PARTS) $(XT_PROG) $(XT_DIRS:%=$(BUILD)/tests/lab-tests/%) $(BUILD)/tests/bench/bench
+BENCH   := $(BUILD)/tests/bench/bench $(BUILD)/tests/bench/bench-mpi
+
+all: $(PARTS) $(XT_PROG) $(XT_DIRS:%=$(BUILD)/tests/lab-tests/%) $(BENCH)
 
 # Says what is missing and why, and installs it; silent when nothing is.
 $(BUILD)/.setup: tests/setup
@@ -80,6 +83,13 @@ $(BUILD)/tests/bench/bench: $(BENCH_O) | lib/libxpmem
 	@$(CC) $(CFLAGS) -pthread -o $@ $^ -L$(BUILD)/lib -lxpmem -ldl \
 		-Wl,-rpath,'$$ORIGIN/../../lib'
 
+$(BUILD)/tests/bench/bench-mpi: tests/bench/mpi/mpi.c $(BENCH_O) | lib/libxpmem
+	@mkdir -p $(@D)
+	@echo '  CC  $(@:$(CURDIR)/%=%)'
+	@mpicc -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -Iinclude -pthread -o $@ $< \
+		$(filter-out %/bench.o,$(BENCH_O)) -L$(BUILD)/lib -lxpmem -ldl \
+		-Wl,-rpath,'$$ORIGIN/../../lib'
+
 # The module for the kernel whose build directory is KDIR. FLAVOUR names the
 # result's directory; without it, the kernel's release does. The sources are
 # linked into build/, so that several kernels can be built for side by side.
@@ -105,7 +115,7 @@ soak:
 bench:
 	@tests/setup
 	@tests/setup bench
-	@$(MAKE) -s --no-print-directory lib/libxpmem daemon $(BUILD)/tests/bench/bench
+	@$(MAKE) -s --no-print-directory lib/libxpmem daemon mpi-examples $(BENCH)
 	@tests/bench/run $(BENCH_FLAGS)
 
 # What the mm series costs whoever does not use it. COST_FLAGS: tests/series/cost --help.

@@ -8,9 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define LINE 64
 #define EQUAL { 1.05, 0 }, 0.95
@@ -39,59 +37,70 @@ static const struct measure touches[] = {
 	  "first touch, attachment within a partition", "page", ANY },
 };
 
+/*
+ * Memory is gone through in pieces, one of it and one of what it stands beside in
+ * turn. A sample is the median piece of each: what the host does meanwhile meets
+ * some of them, and both kinds alike.
+ */
+#define PIECES 32
+
 struct context {
 	struct exported far, near; /* on the other partition; on this one */
 	char *remote, *local, *own, *buffer;
 	size_t size;
-	double (*access)(struct context *context, char *at);
+	double (*access)(struct context *context, char *at, unsigned int piece);
 	char *beside;
 };
 
 static volatile uint64_t sink;
 
-/* --- bandwidth */
+/* --- bandwidth: nanoseconds a KiB */
 
-static double load(struct context *context, char *at)
+static double load(struct context *context, char *at, unsigned int piece)
 {
-	const uint64_t *words = (void *)at;
+	size_t count = context->size / PIECES / sizeof(uint64_t);
+	const uint64_t *words = (uint64_t *)at + piece * count;
 	uint64_t start = now(), sum = 0;
 
-	for (size_t i = 0; i < context->size / sizeof(*words); i++)
+	for (size_t i = 0; i < count; i++)
 		sum += words[i];
 	sink = sum;
-	return (double)(now() - start) / (context->size / KIB);
+	return (double)(now() - start) / (count * sizeof(*words) / KIB);
 }
 
 /* Word for word: what memset() does depends on the CPU. */
-static double store(struct context *context, char *at)
+static double store(struct context *context, char *at, unsigned int piece)
 {
-	volatile uint64_t *words = (void *)at;
+	size_t count = context->size / PIECES / sizeof(uint64_t);
+	volatile uint64_t *words = (uint64_t *)at + piece * count;
 	uint64_t start = now();
 
-	for (size_t i = 0; i < context->size / sizeof(*words); i++)
+	for (size_t i = 0; i < count; i++)
 		words[i] = i;
-	return (double)(now() - start) / (context->size / KIB);
+	return (double)(now() - start) / (count * sizeof(*words) / KIB);
 }
 
-static double copy_from(struct context *context, char *at)
+static double copy_from(struct context *context, char *at, unsigned int piece)
 {
+	size_t size = context->size / PIECES;
 	uint64_t start = now();
 
-	memcpy(context->buffer, at, context->size);
-	return (double)(now() - start) / (context->size / KIB);
+	memcpy(context->buffer + piece * size, at + piece * size, size);
+	return (double)(now() - start) / (size / KIB);
 }
 
-static double copy_to(struct context *context, char *at)
+static double copy_to(struct context *context, char *at, unsigned int piece)
 {
+	size_t size = context->size / PIECES;
 	uint64_t start = now();
 
-	memcpy(at, context->buffer, context->size);
-	return (double)(now() - start) / (context->size / KIB);
+	memcpy(at + piece * size, context->buffer + piece * size, size);
+	return (double)(now() - start) / (size / KIB);
 }
 
 /* --- latency: each line says where the next one is */
 
-#define STEPS 50000
+#define STEPS 2048 /* in a piece */
 
 struct line {
 	_Alignas(LINE) uint64_t next; /* index of another line */
@@ -123,12 +132,18 @@ static void make_cycle(char *at, size_t size)
 	}
 }
 
-static double load_latency(struct context *context, char *at)
+/* Each piece follows the cycle from another line. */
+static uint64_t first_line(const struct context *context, unsigned int piece)
+{
+	return piece * (context->size / LINE / PIECES);
+}
+
+static double load_latency(struct context *context, char *at,
+			   unsigned int piece)
 {
 	const volatile struct line *lines = (void *)at;
-	uint64_t start = now(), i = 0;
+	uint64_t i = first_line(context, piece), start = now();
 
-	(void)context;
 	for (int step = 0; step < STEPS; step++)
 		i = lines[i].next;
 	sink = i;
@@ -136,12 +151,12 @@ static double load_latency(struct context *context, char *at)
 }
 
 /* The old count is part of the way to the next line: it is the same in all. */
-static double atomic_latency(struct context *context, char *at)
+static double atomic_latency(struct context *context, char *at,
+			     unsigned int piece)
 {
 	struct line *lines = (void *)at;
-	uint64_t start = now(), i = 0;
+	uint64_t i = first_line(context, piece), start = now();
 
-	(void)context;
 	for (int step = 0; step < STEPS; step++) {
 		uint64_t old = __atomic_fetch_add(&lines[i].count, 1,
 						  __ATOMIC_SEQ_CST);
@@ -154,11 +169,11 @@ static double atomic_latency(struct context *context, char *at)
 
 /* --- random access: the same updates twice leave the table as it was */
 
-#define UPDATES 50000
+#define UPDATES 2048 /* in a piece */
 
-static void update(struct context *context, char *at)
+static void update(struct context *context, char *at, unsigned int piece)
 {
-	uint64_t *table = (void *)at, state = 1234567890123456789ULL;
+	uint64_t *table = (void *)at, state = 1234567890123456789ULL + piece;
 	size_t mask = context->size / sizeof(*table) - 1;
 
 	for (int i = 0; i < UPDATES; i++) {
@@ -168,43 +183,47 @@ static void update(struct context *context, char *at)
 	}
 }
 
-static double random_access(struct context *context, char *at)
+static double random_access(struct context *context, char *at,
+			    unsigned int piece)
 {
 	uint64_t start = now();
 
-	update(context, at);
-	update(context, at);
+	update(context, at, piece);
+	update(context, at, piece);
 	return (double)(now() - start) / (2 * UPDATES);
 }
 
 /* --- figure and reference */
 
-static double figure(void *arg)
+static void both(void *arg, double *figure, double *reference)
 {
 	struct context *context = arg;
+	double f[PIECES], r[PIECES];
 
-	return context->access(context, context->remote);
-}
-
-static double reference(void *arg)
-{
-	struct context *context = arg;
-
-	return context->access(context, context->beside);
+	for (unsigned int i = 0; i < PIECES; i++) {
+		/* Neither always comes second, with the caches of the first. */
+		if (i & 1)
+			f[i] = context->access(context, context->remote, i);
+		r[i] = context->access(context, context->beside, i);
+		if (!(i & 1))
+			f[i] = context->access(context, context->remote, i);
+	}
+	*figure = spread_of(f, PIECES).median;
+	*reference = spread_of(r, PIECES).median;
 }
 
 static void measure(struct context *context, const char *name,
-		    double (*access)(struct context *, char *))
+		    double (*access)(struct context *, char *, unsigned int))
 {
 	char full[64];
 
 	context->access = access;
 	context->beside = context->local;
 	snprintf(full, sizeof(full), "remote/%s/local", name);
-	compare(full, figure, reference, context);
+	compare_pairs(full, both, context);
 	context->beside = context->own;
 	snprintf(full, sizeof(full), "remote/%s/own", name);
-	compare(full, figure, reference, context);
+	compare_pairs(full, both, context);
 }
 
 /* What the exporters see now is what stands in own memory. */
@@ -232,9 +251,16 @@ static void cycle(struct context *context, char *at)
 	make_cycle(at, context->size);
 }
 
-static void whole(struct context *context, char *at)
+static void store_all(struct context *context, char *at)
 {
-	store(context, at);
+	for (unsigned int i = 0; i < PIECES; i++)
+		store(context, at, i);
+}
+
+static void update_all(struct context *context, char *at)
+{
+	for (unsigned int i = 0; i < PIECES; i++)
+		update(context, at, i);
 }
 
 /* --- first touch */
@@ -264,17 +290,6 @@ static double touch_near(void *arg)
 
 /* --- the topic */
 
-static char *own_memory(size_t size)
-{
-	char *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	need(at != MAP_FAILED, "mmap: %s", strerror(errno));
-	madvise(at, size, MADV_NOHUGEPAGE);
-	fill(at, size);
-	return at;
-}
-
 static void set_up(struct context *context, struct peer *there,
 		   struct peer *here)
 {
@@ -300,7 +315,7 @@ static void run(void)
 	set_up(&context, &there, &here);
 	measure(&context, "load", load);
 	measure(&context, "store", store);
-	all(&context, whole);
+	all(&context, store_all);
 	check(&context, &there, &here, "storing");
 	measure(&context, "copy-from", copy_from);
 	measure(&context, "copy-to", copy_to);
@@ -309,7 +324,7 @@ static void run(void)
 	check(&context, &there, &here, "following a cycle");
 	measure(&context, "atomic", atomic_latency);
 	all(&context, cycle);
-	all(&context, update);
+	all(&context, update_all);
 	check(&context, &there, &here, "random updates");
 	measure(&context, "gups", random_access);
 	check(&context, &there, &here, "more of them");

@@ -64,6 +64,10 @@ struct options {
 extern struct options options;
 extern size_t page_size;
 
+/* options.c: the command line. Ends the program after --help, and, with status 2,
+ * after what it does not know. */
+void options_parse(int argc, char **argv, const char *usage);
+
 /* harness.c: running topics, taking samples. */
 #define MAX_SAMPLES 200
 
@@ -84,16 +88,21 @@ struct spread {
 };
 
 typedef double (*probe)(void *context);
+typedef void (*pair)(void *context, double *figure, double *reference);
 
 /* Rows of all wanted measures of all topics, in shared memory. */
 size_t rows_create(const struct topic *const *topics, size_t count,
 		   struct row **rows);
 /* Runs a topic in a process of its own. */
 void run_topic(const struct topic *topic);
+/* Runs it in this one, which ends if the topic fails. */
+void run_topic_here(const struct topic *topic);
 /* Is this measure asked for? A topic may skip the set-up of others. */
 bool wanted(const char *measure);
 /* Warm-up, then figure and reference in turns. */
 void compare(const char *measure, probe figure, probe reference, void *context);
+/* The same where one call takes both. */
+void compare_pairs(const char *measure, pair probe, void *context);
 void sample(const char *measure, double figure, double reference);
 /* What cannot be measured here, and why: not a failure. */
 void absent(const char *measure, const char *fmt, ...)
@@ -173,6 +182,7 @@ bool receive_all(int fd, void *at, size_t size);
 /* memory.c: mapping and touching. */
 int memory_file(size_t size); /* a memory file, nothing touched */
 void *map_file(int fd, size_t size);
+void *own_memory(size_t size); /* filled, of 4 KiB pages */
 void unmap(void *at, size_t size);
 xpmem_apid_t permit(const struct exported *exported);
 void *attach(xpmem_apid_t apid, size_t offset, size_t size);

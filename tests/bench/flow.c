@@ -308,6 +308,43 @@ uint64_t flow_play(struct flow *flow, const struct game *game)
 	return now() - since;
 }
 
+uint32_t flow_rounds(const struct game *game)
+{
+	bool one = game->pattern == PING_PONG;
+
+	if (game->way != BY_MEMORY)
+		return !one ? 1 : game->size < MIB ? 10 : 2;
+	if (game->size < 64 * KIB)
+		return one ? 2000 : 100;
+	return game->size < MIB ? 100 : 8;
+}
+
+double flow_unit(const struct game *game, double each)
+{
+	bool message = PER_MESSAGE(game->pattern, game->size);
+
+	return message ? each : each / (game->size / KIB);
+}
+
+/* Messages that went the way whose time is told. */
+static double messages_of(const struct game *game)
+{
+	switch (game->pattern) {
+	case PING_PONG:
+		return 2.0 * game->rounds;
+	case ONE_WAY:
+		break;
+	case BOTH_WAYS:
+		return 2.0 * game->rounds * WINDOW;
+	}
+	return (double)game->rounds * WINDOW * game->pairs;
+}
+
+double flow_per_unit(const struct game *game, double took)
+{
+	return flow_unit(game, took / messages_of(game));
+}
+
 static void verify_slot(struct lane *lane, unsigned int slot)
 {
 	const uint64_t *words = (uint64_t *)lane->mine->slots[slot];

@@ -44,6 +44,9 @@ struct lane {
 	bool first; /* the side that measures, and that sends if one does */
 };
 
+/* A figure is the time of a message where it is latency, or short; else of a KiB. */
+#define PER_MESSAGE(pattern, size) ((pattern) == PING_PONG || (size) < KIB)
+
 /* How a message is carried. Slots are where the receiver wants it. */
 struct carrier {
 	void (*send)(struct lane *lane, unsigned int slot);
@@ -54,7 +57,7 @@ struct carrier {
 	void (*both)(struct lane *lane);
 };
 
-extern const struct carrier *carriers[WAYS];
+extern const struct carrier *carriers[WAYS]; /* BY_MPI: its program's */
 
 struct flow {
 	struct lane lanes[MOST_PAIRS];
@@ -66,6 +69,11 @@ void flow_init(struct flow *flow, void *box, void *theirs, bool first);
 void flow_prepare(struct flow *flow, const struct game *game);
 /* Nanoseconds it took. */
 uint64_t flow_play(struct flow *flow, const struct game *game);
+/* Rounds of a game that takes some milliseconds. */
+uint32_t flow_rounds(const struct game *game);
+/* The figure of a game that took so long; of a message that did. */
+double flow_per_unit(const struct game *game, double took);
+double flow_unit(const struct game *game, double each);
 /* Every byte that this side received in the last window. */
 void flow_verify(struct flow *flow, const struct game *game);
 

@@ -121,6 +121,21 @@ void compare(const char *measure, probe figure, probe reference, void *context)
 	}
 }
 
+void compare_pairs(const char *measure, pair probe, void *context)
+{
+	uint64_t start = now();
+
+	if (!wanted(measure))
+		return;
+	for (int i = -WARMUPS; !enough(i, start); i++) {
+		double f, r;
+
+		probe(context, &f, &r);
+		if (i >= 0)
+			sample(measure, f, r);
+	}
+}
+
 static void annotate(const char *measure, const char *fmt, va_list args)
 {
 	struct row *row = find(measure);
@@ -245,6 +260,14 @@ void run_topic(const struct topic *topic)
 	}
 	await(topic, pid);
 	printf("bench: %s: %.1f s\n", topic->name, (now() - start) / 1e9);
+}
+
+void run_topic_here(const struct topic *topic)
+{
+	running = topic;
+	topic->run();
+	fail_rest(topic, "was not measured");
+	running = NULL;
 }
 
 static int ascending(const void *a, const void *b)

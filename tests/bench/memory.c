@@ -120,3 +120,14 @@ size_t huge_bytes(const void *at)
 	fclose(smaps);
 	return found;
 }
+
+void *own_memory(size_t size)
+{
+	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	need(at != MAP_FAILED, "mmap of %zu bytes: %s", size, strerror(errno));
+	madvise(at, size, MADV_NOHUGEPAGE);
+	fill(at, size);
+	return at;
+}

@@ -43,7 +43,6 @@ enum beside { TCP, WITHIN, MEMCPY };
 
 #define TO_AND_FRO " to another partition, half a round trip"
 #define UNDER_WAY " to another partition, 16 under way"
-#define PER_MESSAGE(pattern, size) ((pattern) == PING_PONG || (size) < KIB)
 
 #define MEASURE(name, pattern, size, pairs, beside, what)                 \
 	{ "remote/" name, what,                                           \
@@ -77,17 +76,6 @@ struct context {
 	char *from, *to; /* own memory, for memcpy() */
 };
 
-static void *own_memory(size_t size)
-{
-	void *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	need(at != MAP_FAILED, "mmap: %s", strerror(errno));
-	madvise(at, size, MADV_NOHUGEPAGE);
-	fill(at, size);
-	return at;
-}
-
 /* Each side exports a box and attaches the other's. */
 static void meet(struct opponent *opponent)
 {
@@ -103,48 +91,15 @@ static void meet(struct opponent *opponent)
 	flow_init(&opponent->flow, box, theirs, true);
 }
 
-/* As many as take some milliseconds. */
-static uint32_t rounds_of(const struct game *game)
-{
-	bool one = game->pattern == PING_PONG;
-
-	if (game->way == BY_TCP)
-		return !one ? 1 : game->size < MIB ? 10 : 2;
-	if (game->size < 64 * KIB)
-		return one ? 2000 : 100;
-	return game->size < MIB ? 100 : 8;
-}
-
-/* Messages that went the way whose time is told. */
-static double messages_of(const struct game *game)
-{
-	switch (game->pattern) {
-	case PING_PONG:
-		return 2.0 * game->rounds;
-	case ONE_WAY:
-		break;
-	case BOTH_WAYS:
-		return 2.0 * game->rounds * WINDOW;
-	}
-	return (double)game->rounds * WINDOW * game->pairs;
-}
-
-static double per(const struct game *game, double each)
-{
-	bool message = PER_MESSAGE(game->pattern, game->size);
-
-	return message ? each : each / (game->size / KIB);
-}
-
 static double play_with(struct context *context, struct opponent *opponent,
 			enum way way)
 {
 	struct game game = context->row->game;
 
 	game.way = way;
-	game.rounds = rounds_of(&game);
-	return per(&game, peer_play(&opponent->peer, &opponent->flow, &game) /
-				  messages_of(&game));
+	game.rounds = flow_rounds(&game);
+	return flow_per_unit(&game, peer_play(&opponent->peer, &opponent->flow,
+					      &game));
 }
 
 static double by_memory(void *arg)
@@ -176,7 +131,7 @@ static double by_memcpy(void *arg)
 
 	for (unsigned int i = 0; i < WINDOW; i++)
 		memcpy(context->to + i * size, context->from + i * size, size);
-	return per(&context->row->game, (double)(now() - start) / WINDOW);
+	return flow_unit(&context->row->game, (double)(now() - start) / WINDOW);
 }
 
 static void run(void)

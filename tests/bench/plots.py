@@ -194,6 +194,40 @@ def clients(part):
                           "half a round trip, µs", curves, to_us)
 
 
+def ranks(part):
+    """Two ranks of a job, on two partitions."""
+    for kind, title, ylabel, convert in (
+            ("latency", "Two ranks: latency", "half a round trip, µs", to_us),
+            ("bandwidth", "Two ranks: bandwidth", "MiB/s", to_rate)):
+        found = series_of(part, "mpi/" + kind)
+        if found:
+            curves = [("attachment across partitions", BLUE,
+                       {size: (row, "figure") for size, row in found[None].items()}),
+                      ("MPI over TCP", PURPLE,
+                       {size: (row, "reference") for size, row in found["mpi-tcp"].items()})]
+            yield by_size(f"mpi-{kind}", title, "Two ranks of one MPI job on two partitions. Both "
+                          "axes are logarithmic.", ylabel, curves, convert)
+
+
+def collectives(part):
+    """On as many ranks as were measured at most."""
+    count = max((int(row["measure"].split("-")[1]) for row in part.measured()
+                 if row["topic"] == "collectives"), default=0)
+    curves = []
+    for name, ours, theirs in (("bcast", BLUE, SKY), ("allreduce", RED, ORANGE)):
+        found = series_of(part, f"mpi/{name}-{count}")
+        if found:
+            rows = found[None].items()
+            curves += [(f"{name} of mpi-examples", ours,
+                        {size: (row, "figure") for size, row in rows}),
+                       (f"{name} of Open MPI", theirs,
+                        {size: (row, "reference") for size, row in rows})]
+    if curves:
+        yield by_size("clients-collectives", f"Collective operations, {count} ranks",
+                      "On the rank that takes longest. Both axes are logarithmic.",
+                      "µs each", curves, to_us)
+
+
 # --- bars
 
 def bars(name, title, caption, ylabel, groups, columns, convert):
@@ -254,6 +288,9 @@ def plots(part, parts):
         yield from access(part)
         yield from stream(part)
         yield from messages(part, mpi)
+    if part.key == "mpi":
+        yield from ranks(part)
     if part.key == "clients":
         yield from clients(part)
+        yield from collectives(part)
     yield from all_ratios(part)

@@ -15,7 +15,8 @@ PARTS = (
      "through an attachment."),
     ("clients", "Open MPI and UCX within a partition",
      "Messages over this module, beside the same over cma (process_vm_readv) and over shared "
-     "memory that is copied in and out."),
+     "memory that is copied in and out. Collective operations of mpi-examples, beside Open "
+     "MPI's own."),
     ("hpcc", "HPC Challenge within a partition",
      "The program as Debian has it; Open MPI below it with and without xpmem."),
     ("time", "Attachments within a partition, in time", "What attachments cost by the clock."),
