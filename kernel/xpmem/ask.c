@@ -14,7 +14,8 @@
 static struct xpmem_message *ask_message(u64 segid, bool write, u32 req)
 {
 	struct xpmem_message *message = xpmem_message_alloc(
-		XPMEM_WIRE_GET, sizeof(struct xpmem_wire_get), GFP_KERNEL);
+		XPMEM_WIRE_GET, sizeof(struct xpmem_wire_get),
+		GFP_KERNEL_ACCOUNT);
 	struct xpmem_wire_get *body;
 
 	if (!message)
@@ -209,13 +210,18 @@ static u32 permit_give(struct xpmem_session *session,
 void xpmem_session_get_recv(struct xpmem_session *session,
 			    const struct xpmem_wire_get *msg)
 {
-	struct xpmem_message *message = xpmem_message_alloc(
-		XPMEM_WIRE_GET_REPLY, sizeof(struct xpmem_wire_get_reply),
-		GFP_NOWAIT | __GFP_NOWARN);
 	struct xpmem_wire_get_reply *body;
+	struct xpmem_message *message;
 	u64 pages = 0;
 	u32 status;
 
+	if (xpmem_socket_crowded(session)) {
+		xpmem_session_fail(session, "more gets than answers were read");
+		return;
+	}
+	message = xpmem_message_alloc(XPMEM_WIRE_GET_REPLY,
+				      sizeof(struct xpmem_wire_get_reply),
+				      GFP_NOWAIT | __GFP_NOWARN);
 	if (!message) {
 		xpmem_session_fail(session, "out of memory");
 		return;

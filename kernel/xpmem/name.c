@@ -15,30 +15,45 @@
 #define TABLE_BITS 10
 /* Names that one user may have on this partition. */
 #define NAMES_PER_USER 4096
+/*
+ * Of a name that many users have, so many are looked at, the newest first, when
+ * neither the caller nor root has it: one user may be 65536, by his uids.
+ */
+#define USERS_PER_LOOKUP 4096
 
 /**
  * struct xpmem_name - what a segment is published as
- * @node: in the table
- * @seg:  the segment, whose ->name this is: no reference
- * @text: zeros up to the end
+ * @node:  in the table of names of users
+ * @alike: in the table of texts
+ * @seg:   the segment, whose ->name this is: no reference
+ * @text:  zeros up to the end
  */
 struct xpmem_name {
 	struct hlist_node node;
+	struct hlist_node alike;
 	struct xpmem_segment *seg;
 	char text[XPMEM_WIRE_NAME];
 };
 
-/* Protects the table, the counts below, and ->name of all segments. */
+/* Protects the tables, the counts below, and ->name of all segments. */
 static DEFINE_SPINLOCK(names_lock);
+/* By text and user: one each. */
 static DEFINE_HASHTABLE(names_table, TABLE_BITS);
+/* By text: one for each user that has it. */
+static DEFINE_HASHTABLE(texts_table, TABLE_BITS);
 /* uid to how many names it has, for those who have some. */
 static DEFINE_XARRAY(users);
 /* So that nobody can choose names for one bucket. */
 static u32 names_seed __ro_after_init;
 
-static u32 hash(const char *text)
+static u32 text_hash(const char *text)
 {
 	return jhash(text, XPMEM_WIRE_NAME, names_seed);
+}
+
+static u32 name_hash(const char *text, kuid_t uid)
+{
+	return jhash_2words(text_hash(text), __kuid_val(uid), names_seed);
 }
 
 static struct xpmem_name *find_locked(const char *text, kuid_t uid)
@@ -46,7 +61,7 @@ static struct xpmem_name *find_locked(const char *text, kuid_t uid)
 	struct xpmem_name *name;
 
 	lockdep_assert_held(&names_lock);
-	hash_for_each_possible(names_table, name, node, hash(text)) {
+	hash_for_each_possible(names_table, name, node, name_hash(text, uid)) {
 		if (uid_eq(name->seg->uid, uid) && !strcmp(name->text, text))
 			return name;
 	}
@@ -80,6 +95,7 @@ static void destroy_locked(struct xpmem_name *name)
 {
 	lockdep_assert_held(&names_lock);
 	hash_del(&name->node);
+	hash_del(&name->alike);
 	name->seg->name = NULL;
 	user_sub_locked(name->seg->uid);
 	kfree(name);
@@ -116,7 +132,8 @@ static int insert_locked(struct xpmem_name *name)
 	err = user_add_locked(seg->uid);
 	if (err)
 		return err;
-	hash_add(names_table, &name->node, hash(name->text));
+	hash_add(names_table, &name->node, name_hash(name->text, seg->uid));
+	hash_add(texts_table, &name->alike, text_hash(name->text));
 	seg->name = name;
 	xpmem_count(names);
 	return 0;
@@ -167,6 +184,24 @@ int xpmem_name_publish(struct xpmem_process *process, u64 segid,
 	return err;
 }
 
+static struct xpmem_name *find_own_locked(struct xpmem_process *process,
+					  const char *text)
+{
+	struct xpmem_name *name = find_locked(text, current_euid());
+	unsigned int n = 0;
+
+	if (name && name->seg->mm == process->mm)
+		return name;
+	/* Its user is another one since. */
+	hash_for_each_possible(texts_table, name, alike, text_hash(text)) {
+		if (name->seg->mm == process->mm && !strcmp(name->text, text))
+			return name;
+		if (++n == USERS_PER_LOOKUP)
+			break;
+	}
+	return NULL;
+}
+
 /**
  * xpmem_name_unpublish - take a name back
  * @process: the caller's
@@ -179,20 +214,15 @@ int xpmem_name_publish(struct xpmem_process *process, u64 segid,
 int xpmem_name_unpublish(struct xpmem_process *process, const char *text)
 {
 	struct xpmem_name *name;
-	int err = -ENOENT;
 
 	if (!xpmem_wire_name_valid(text))
 		return -EINVAL;
 	spin_lock(&names_lock);
-	hash_for_each_possible(names_table, name, node, hash(text)) {
-		if (name->seg->mm != process->mm || strcmp(name->text, text))
-			continue;
+	name = find_own_locked(process, text);
+	if (name)
 		destroy_locked(name);
-		err = 0;
-		break;
-	}
 	spin_unlock(&names_lock);
-	return err;
+	return name ? 0 : -ENOENT;
 }
 
 /**
@@ -237,12 +267,51 @@ unsigned int xpmem_name_rank(kuid_t owner, kuid_t caller)
 	return uid_eq(owner, GLOBAL_ROOT_UID) ? 1 : 2;
 }
 
-static bool better(kuid_t uid, kuid_t than, kuid_t caller)
-{
-	unsigned int a = xpmem_name_rank(uid, caller);
-	unsigned int b = xpmem_name_rank(than, caller);
+/**
+ * struct search - a lookup under way
+ * @caller: who asks
+ * @status: so far
+ * @match:  with XPMEM_WIRE_OK
+ */
+struct search {
+	const struct xpmem_caller *caller;
+	u32 status;
+	struct xpmem_match *match;
+};
 
-	return a < b || (a == b && uid_lt(uid, than));
+/* @name may be NULL.  Of several, all of one rank, the lowest user id counts. */
+static void consider_locked(struct search *search,
+			    const struct xpmem_name *name)
+{
+	const struct xpmem_segment *seg = name ? name->seg : NULL;
+
+	lockdep_assert_held(&names_lock);
+	if (!seg || READ_ONCE(seg->dead))
+		return;
+	if (!xpmem_segment_allows(seg, search->caller, false)) {
+		if (search->status == XPMEM_WIRE_NOENT)
+			search->status = XPMEM_WIRE_ACCES;
+		return;
+	}
+	if (search->status == XPMEM_WIRE_OK &&
+	    !uid_lt(seg->uid, search->match->uid))
+		return;
+	search->status = XPMEM_WIRE_OK;
+	search->match->segid = seg->segid;
+	search->match->uid = seg->uid;
+}
+
+static void consider_others_locked(struct search *search, const char *text)
+{
+	const struct xpmem_name *name;
+	unsigned int n = 0;
+
+	hash_for_each_possible(texts_table, name, alike, text_hash(text)) {
+		if (!strcmp(name->text, text))
+			consider_locked(search, name);
+		if (++n == USERS_PER_LOOKUP)
+			break;
+	}
 }
 
 /**
@@ -262,31 +331,26 @@ u32 xpmem_name_find(const struct xpmem_query *query,
 		    const struct xpmem_caller *caller,
 		    struct xpmem_match *match)
 {
-	u32 status = XPMEM_WIRE_NOENT;
-	struct xpmem_name *name;
+	struct search search = {
+		.caller = caller,
+		.status = XPMEM_WIRE_NOENT,
+		.match = match,
+	};
+	const char *text = query->text;
 
 	spin_lock(&names_lock);
-	hash_for_each_possible(names_table, name, node, hash(query->text)) {
-		struct xpmem_segment *seg = name->seg;
-
-		if (strcmp(name->text, query->text) || READ_ONCE(seg->dead))
-			continue;
-		if (uid_valid(query->owner) && !uid_eq(query->owner, seg->uid))
-			continue;
-		if (!xpmem_segment_allows(seg, caller, false)) {
-			if (status == XPMEM_WIRE_NOENT)
-				status = XPMEM_WIRE_ACCES;
-			continue;
-		}
-		if (status == XPMEM_WIRE_OK &&
-		    !better(seg->uid, match->uid, caller->uid))
-			continue;
-		status = XPMEM_WIRE_OK;
-		match->segid = seg->segid;
-		match->uid = seg->uid;
+	if (uid_valid(query->owner)) {
+		consider_locked(&search, find_locked(text, query->owner));
+	} else {
+		consider_locked(&search, find_locked(text, caller->uid));
+		if (search.status != XPMEM_WIRE_OK)
+			consider_locked(&search,
+					find_locked(text, GLOBAL_ROOT_UID));
+		if (search.status != XPMEM_WIRE_OK)
+			consider_others_locked(&search, text);
 	}
 	spin_unlock(&names_lock);
-	return status;
+	return search.status;
 }
 
 void __init xpmem_name_init(void)

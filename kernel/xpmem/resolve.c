@@ -84,7 +84,7 @@ static struct xpmem_message *question_message(const struct xpmem_query *query,
 {
 	struct xpmem_message *message = xpmem_message_alloc(
 		XPMEM_WIRE_LOOKUP, sizeof(struct xpmem_wire_lookup),
-		GFP_KERNEL);
+		GFP_KERNEL_ACCOUNT);
 	struct xpmem_wire_lookup *body;
 
 	if (!message)
@@ -104,6 +104,7 @@ static int question_send(struct question *q, const struct xpmem_query *query)
 	int err;
 
 	q->request.reply = XPMEM_WIRE_LOOKUP_REPLY;
+	q->request.owner = query->owner;
 	err = xpmem_request_add(q->session, &q->request, &req);
 	if (err)
 		return err;
@@ -222,23 +223,31 @@ int xpmem_name_resolve(const struct xpmem_query *query, u16 partid, u64 *segid)
 	return err;
 }
 
+static struct xpmem_message *found_message(const struct xpmem_session *session)
+{
+	if (xpmem_socket_crowded(session))
+		return NULL;
+	return xpmem_message_alloc(
+		XPMEM_WIRE_LOOKUP_REPLY, sizeof(struct xpmem_wire_lookup_reply),
+		GFP_NOWAIT | __GFP_NOWARN | __GFP_NOMEMALLOC);
+}
+
 /**
  * xpmem_session_lookup_recv - another partition looks a name up
  * @session: the session
  * @msg:     checked by xpmem_wire_check_payload()
  *
- * If there is no memory to answer with, there is no answer: nothing depends on
- * it, and the other side waits no longer than its deadline.
+ * If there is no memory to answer with, or answers are not read, there is no
+ * answer: nothing depends on it, and the other side waits no longer than its
+ * deadline.
  *
  * Context: the session's receiver.
  */
 void xpmem_session_lookup_recv(struct xpmem_session *session,
 			       const struct xpmem_wire_lookup *msg)
 {
-	struct xpmem_message *message = xpmem_message_alloc(
-		XPMEM_WIRE_LOOKUP_REPLY, sizeof(struct xpmem_wire_lookup_reply),
-		GFP_NOWAIT | __GFP_NOWARN | __GFP_NOMEMALLOC);
 	struct xpmem_wire_lookup_reply *body;
+	struct xpmem_message *message = found_message(session);
 	struct xpmem_match match = {};
 	struct xpmem_caller caller;
 	struct xpmem_query query;
@@ -273,21 +282,26 @@ void xpmem_session_lookup_recv(struct xpmem_session *session,
 const char *xpmem_session_found_recv(struct xpmem_session *session,
 				     const struct xpmem_wire_lookup_reply *msg)
 {
-	struct xpmem_request *request;
+	kuid_t uid = make_kuid(&init_user_ns, le32_to_cpu(msg->uid));
 	u64 segid = le64_to_cpu(msg->segid);
+	struct xpmem_request *request;
+	const char *wrong = NULL;
 
 	if (segid && partid_of(segid) != session->partid)
 		return "lookup reply with a segment of another partition";
 	xa_lock(&session->requests);
 	request = xpmem_request_take_locked(session, msg->req,
 					    XPMEM_WIRE_LOOKUP_REPLY);
-	if (request) {
+	if (request && segid && uid_valid(request->owner) &&
+	    !uid_eq(uid, request->owner)) {
+		wrong = "lookup reply with a segment of another user";
+	} else if (request) {
 		request->status = le32_to_cpu(msg->status);
 		request->match.segid = segid;
-		request->match.uid =
-			make_kuid(&init_user_ns, le32_to_cpu(msg->uid));
-		complete(&request->done);
+		request->match.uid = uid;
 	}
+	if (request)
+		complete(&request->done);
 	xa_unlock(&session->requests);
-	return NULL;
+	return wrong;
 }

@@ -112,17 +112,15 @@ void xpmem_session_blame(struct xpmem_session *session, const char *reason)
  */
 void xpmem_session_fail(struct xpmem_session *session, const char *reason)
 {
-	bool first;
-
 	xpmem_session_blame(session, reason);
 	spin_lock(&session->tx_lock);
-	first = !session->failing;
-	session->failing = true;
+	if (!session->failing) {
+		session->failing = true;
+		kref_get(&session->ref);
+		/* Under the lock: session_lost() of another flushes it then. */
+		queue_work(down_wq, &session->down_work);
+	}
 	spin_unlock(&session->tx_lock);
-	if (!first)
-		return;
-	kref_get(&session->ref);
-	queue_work(down_wq, &session->down_work);
 }
 
 /**
@@ -379,6 +377,7 @@ static int slot_take(struct xpmem_session *session)
 	return err;
 }
 
+/* Ends a session, or waits for whoever does; then it is up no more. */
 static void session_lost(struct xpmem_session *session, const char *reason)
 {
 	xpmem_session_fail(session, reason);

@@ -110,6 +110,7 @@ bool xpmem_socket_send(struct xpmem_session *session,
 	if (up) {
 		message->header->epoch = cpu_to_le64(session->epoch);
 		message->queued = true;
+		session->tx_owned += message->owned;
 		list_add_tail(&message->node, &session->tx_queue);
 		/* Under the lock: the session's end cancels it for good. */
 		queue_work(session->tx_wq, &session->tx_work);
@@ -118,6 +119,18 @@ bool xpmem_socket_send(struct xpmem_session *session,
 	if (!up)
 		message_drop(message);
 	return up;
+}
+
+/**
+ * xpmem_socket_crowded - does too much wait to be sent?
+ * @session: the session
+ *
+ * Of what the other side can make us send without an end, which is answers.
+ * Whoever reads them, as fast as it asks, never has so many.
+ */
+bool xpmem_socket_crowded(const struct xpmem_session *session)
+{
+	return READ_ONCE(session->tx_owned) >= XPMEM_CROWD;
 }
 
 /**
@@ -157,8 +170,10 @@ static struct xpmem_message *message_next(struct xpmem_session *session)
 	spin_lock(&session->tx_lock);
 	message = list_first_entry_or_null(&session->tx_queue,
 					   struct xpmem_message, node);
-	if (message)
+	if (message) {
 		list_del_init(&message->node);
+		session->tx_owned -= message->owned;
+	}
 	spin_unlock(&session->tx_lock);
 	return message;
 }

@@ -53,6 +53,8 @@ struct xpmem_session;
 #define XPMEM_REVOKES 8
 /* Acknowledgements on their way: one more than can be owed at a time. */
 #define XPMEM_ACKS (XPMEM_REVOKES + 1)
+/* Messages that wait to be sent, and are allocated: no more answers after that. */
+#define XPMEM_CROWD 8192
 /* Places (segment, address) that one folio may be exported at. */
 #define XPMEM_PLACES 64
 /* No exported folio is larger than this. */
@@ -845,6 +847,7 @@ struct xpmem_terms_message {
  * @lease:    the lease; ->agreed is the receiver's own
  * @tx_lock:  protects @tx_queue and queued flags
  * @tx_queue: messages to send, in order
+ * @tx_owned: of them, those that are allocated; under @tx_lock
  * @tx_work:  sends them
  * @revokes:  ring of revoke messages, oldest at @revoke_tail; home's lock
  * @acks:     messages for acknowledgements
@@ -883,6 +886,7 @@ struct xpmem_session {
 	struct xpmem_lease lease;
 	spinlock_t tx_lock;
 	struct list_head tx_queue;
+	unsigned int tx_owned;
 	struct workqueue_struct *tx_wq;
 	struct work_struct tx_work;
 	struct delayed_work beat_work;
@@ -910,6 +914,7 @@ struct xpmem_session {
  * @status: enum xpmem_wire_status; 0: there was no reply
  * @access: get: what was given
  * @pages:  get: length of the segment
+ * @owner:  lookup: whose it must be, or INVALID_UID
  * @match:  lookup: what has the name
  */
 struct xpmem_request {
@@ -918,6 +923,7 @@ struct xpmem_request {
 	u32 status;
 	u32 access;
 	u64 pages;
+	kuid_t owner;
 	struct xpmem_match match;
 };
 
@@ -1040,6 +1046,7 @@ void xpmem_message_init(struct xpmem_message *message,
 void xpmem_message_trim(struct xpmem_message *message, u32 length);
 bool xpmem_socket_send(struct xpmem_session *session,
 		       struct xpmem_message *message);
+bool xpmem_socket_crowded(const struct xpmem_session *session);
 void xpmem_socket_patience(struct xpmem_session *session);
 bool xpmem_socket_send_ack(struct xpmem_session *session, u64 seq,
 			   const struct xpmem_young *young);
