@@ -54,7 +54,8 @@ static void ended(struct loop_source *source, uint32_t events)
 	child_done_t done = child->done;
 	void *owner = child->owner;
 	bool killed = child->killed;
-	int status = 0;
+	/* No success, should somebody else have waited for it. */
+	int status = -1;
 
 	(void)events;
 	if (reap(child, &status) && done)

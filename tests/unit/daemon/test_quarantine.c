@@ -351,6 +351,22 @@ static void test_leftover(void **state)
 	unlink(fifo);
 }
 
+/* What became of it cannot be known: that is no success. */
+static void test_not_waited_for(void **state)
+{
+	(void)state;
+	signal(SIGCHLD, SIG_IGN);
+	fake_kernel_have(2, XPMEM_SESSION_STATE_LOST, 9);
+	quarantine_look();
+	while (fence_running(2))
+		assert_int_equal(loop_step(), 0);
+	signal(SIGCHLD, SIG_DFL);
+	assert_string_equal(fence_state(), "retry");
+	assert_null(strstr(failure_of_2, "its status"));
+	assert_null(strstr(failure_of_2, "finds it on"));
+	assert_int_equal(fake_kernel.fenced, 0);
+}
+
 /* Nobody would see what it does after us. */
 static void test_exit(void **state)
 {
@@ -387,13 +403,14 @@ static void test_daemon_killed(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_automatic),	  TEST(test_lost_again),
-		TEST(test_not_asked_for), TEST(test_up_again),
-		TEST(test_retry),	  TEST(test_reload),
-		TEST(test_back_in_time),  TEST(test_back_after_failure),
-		TEST(test_back_too_late), TEST(test_deaf),
-		TEST(test_killed),	  TEST(test_leftover),
-		TEST(test_exit),	  TEST(test_daemon_killed),
+		TEST(test_automatic),	   TEST(test_lost_again),
+		TEST(test_not_asked_for),  TEST(test_up_again),
+		TEST(test_retry),	   TEST(test_reload),
+		TEST(test_back_in_time),   TEST(test_back_after_failure),
+		TEST(test_back_too_late),  TEST(test_deaf),
+		TEST(test_killed),	   TEST(test_leftover),
+		TEST(test_not_waited_for), TEST(test_exit),
+		TEST(test_daemon_killed),
 	};
 
 	return cmocka_run_group_tests_name("quarantine", tests, group_setup,
