@@ -181,7 +181,7 @@ static void add_session(const struct kernel_session *session, void *arg)
 
 	if (session->partid != of->partid)
 		return;
-	if (session->state == XPMEM_SESSION_STATE_UP)
+	if (session->state != XPMEM_SESSION_STATE_LOST)
 		of->up = true;
 	if (session->state != XPMEM_SESSION_STATE_LOST || !session->quarantine)
 		return;

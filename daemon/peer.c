@@ -4,7 +4,7 @@
  * says of their sessions.  The step before is handshake.c, the step after
  * kernel.c.
  * Invariant: a peer is PEER_UP exactly while the kernel, as far as it told us,
- * has a session with it; ending the daemon ends none.
+ * has a session with it that goes on; ending the daemon ends none.
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -303,6 +303,7 @@ static void session_event(const struct kernel_session *session)
 			set_up(peer, session->epoch);
 	} else if (peer && peer->state == PEER_UP &&
 		   peer->epoch == session->epoch) {
+		/* Closing counts as well: a new one may follow at once. */
 		reason_set(reason, "session lost: %s", session->reason);
 		set_down(peer, reason);
 	} else {

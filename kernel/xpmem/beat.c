@@ -9,6 +9,8 @@
  */
 #include <linux/ktime.h>
 
+#include <uapi/linux/xpmem_netlink.h>
+
 #include "trace.h"
 #include "xpmem.h"
 
@@ -85,9 +87,11 @@ static void work_next(struct xpmem_session *session, struct delayed_work *work,
  *  ---------------                         ----------
  *  closing: no more grants
  *  unmaps all that is imported
+ *  tells the daemon, which connects
  *  PING ignored ◄───────────────────────── PING
  *                                          its lease ends: unmaps, closes
- *  connection lost, or the deadline
+ *  connection lost, a new session, or the
+ *  deadline
  *  quarantine
  */
 static void lease_lapse(struct xpmem_session *session)
@@ -113,6 +117,12 @@ static void lease_lapse(struct xpmem_session *session)
 		session->partid, session->lease.terms.lease);
 	if (!xpmem_reap_held(session->slot))
 		xpmem_session_fail(session, session->reason);
+	else
+		/* So that the daemon connects; dispatch shares our queue. */
+		xpmem_netlink_session_event(session->partid,
+					    XPMEM_SESSION_STATE_CLOSING,
+					    session->epoch, session->reason,
+					    GFP_NOWAIT | __GFP_NOWARN);
 }
 
 /**

@@ -371,17 +371,17 @@ free_reply:
  * @state:  enum xpmem_session_state
  * @epoch:  of the session
  * @reason: why, or NULL; at most XPMEM_REASON_MAX bytes
+ * @gfp:    GFP_NOIO at most, as reclaim may be waiting for the caller
  *
  * A listener that cannot be told because memory is short learns that it missed
  * something: its next receive fails with ENOBUFS.
  *
- * Context: may sleep; allocates with GFP_NOIO, as reclaim may be waiting for
- * the caller.
+ * Context: may sleep, if @gfp does.
  */
 void xpmem_netlink_session_event(u16 partid, u32 state, u64 epoch,
-				 const char *reason)
+				 const char *reason, gfp_t gfp)
 {
-	struct sk_buff *skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_NOIO);
+	struct sk_buff *skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, gfp);
 	void *hdr;
 
 	if (!skb)
@@ -394,7 +394,7 @@ void xpmem_netlink_session_event(u16 partid, u32 state, u64 epoch,
 		goto free_skb;
 	genlmsg_end(skb, hdr);
 	/* -ESRCH: nobody listens, which is nobody's fault. */
-	genlmsg_multicast(&family, skb, 0, XPMEM_NLGRP_EVENTS, GFP_NOIO);
+	genlmsg_multicast(&family, skb, 0, XPMEM_NLGRP_EVENTS, gfp);
 	return;
 
 free_skb:

@@ -236,7 +236,7 @@ static void session_down(struct work_struct *work)
 	session_settle(session, pages);
 	if (!exiting)
 		xpmem_netlink_session_event(partid, XPMEM_PEER_LOST, epoch,
-					    reason);
+					    reason, GFP_NOIO);
 	xpmem_session_put(session);
 }
 
@@ -488,7 +488,7 @@ int xpmem_session_create(const struct xpmem_session_params *params,
 	pr_info("xpmem: partition %u: session up, window of %lu MiB\n",
 		session->partid, session->window.frames >> (20 - PAGE_SHIFT));
 	xpmem_netlink_session_event(session->partid, XPMEM_PEER_UP,
-				    session->epoch, "");
+				    session->epoch, "", GFP_NOIO);
 	/* Only now can its end be told. */
 	complete_all(&session->started);
 	xpmem_session_put(session);
@@ -575,7 +575,7 @@ void xpmem_session_exit(void)
 
 	exiting = true;
 	while (!xpmem_session_info_next(&cursor, &info))
-		if (info.state == XPMEM_PEER_UP)
+		if (info.state != XPMEM_PEER_LOST)
 			xpmem_session_close(info.partid);
 	flush_workqueue(close_wq);
 	flush_workqueue(down_wq);

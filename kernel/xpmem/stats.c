@@ -10,6 +10,8 @@
 #include <linux/math64.h>
 #include <linux/sysfs.h>
 
+#include <uapi/linux/xpmem_netlink.h>
+
 #include "xpmem.h"
 
 DEFINE_PER_CPU(struct xpmem_counters, xpmem_counters);
@@ -100,7 +102,9 @@ static void info_fill(struct xpmem_session_info *info,
 {
 	memset(info, 0, sizeof(*info));
 	info->partid = session->partid;
-	info->state = session->phase;
+	info->state = session->phase == XPMEM_PEER_UP && session->lapsed ?
+			      XPMEM_SESSION_STATE_CLOSING :
+			      session->phase;
 	info->epoch = session->epoch;
 	if (session->phase == XPMEM_PEER_LOST)
 		info->lost_ms = div_u64(ktime_get_boottime_ns() - session->lost,

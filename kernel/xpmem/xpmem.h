@@ -1134,6 +1134,6 @@ void xpmem_fetch_cancel_all(struct xpmem_import *imp, int error);
 int xpmem_netlink_init(void);
 void xpmem_netlink_exit(void);
 void xpmem_netlink_session_event(u16 partid, u32 state, u64 epoch,
-				 const char *reason);
+				 const char *reason, gfp_t gfp);
 
 #endif

@@ -329,11 +329,49 @@ static void after_revoke(void)
 	attach_again(&imp);
 }
 
+/* The errno of a fence of what a session held, the last but @before. */
+static int fence(unsigned int before)
+{
+	uint64_t epoch = raw.params.epoch - before;
+
+	xt_nl_begin(&raw.nl, XPMEM_CMD_FENCE, 0);
+	xt_nl_put(&raw.nl, XPMEM_A_PARTID, &raw.params.partid,
+		  sizeof(raw.params.partid));
+	xt_nl_put(&raw.nl, XPMEM_A_EPOCH, &epoch, sizeof(epoch));
+	return xt_nl_call(&raw.nl, NULL);
+}
+
+/*
+ * The other side's session has ended, too, and it is back: it is let in, although
+ * what it held is not given back.
+ */
+static void comes_back(void)
+{
+	struct xt_session params = raw.params;
+	int ends[2], error;
+
+	xt_tcp_pair(ends);
+	params.fd = ends[0];
+	params.epoch++;
+	error = xt_session_add(&raw.nl, &params);
+	xt_ok(!error, "the same boot comes back: errno %d, %s", error,
+	      raw.nl.message);
+	home_ended("the session before", "lease ended");
+	xt_ok(xt_stat("quarantine") == 1, "what it held is in quarantine");
+	xt_ok(fence(0) == EBUSY, "it is not fenced: it is up (%s)",
+	      raw.nl.message);
+	close(ends[0]);
+	close(ends[1]);
+	xt_raw_reason(&raw);
+	raw.params.epoch++;
+}
+
 /*
  * The other side is an importer, too, and holds a page of ours. The lease's end
- * does not end that: it is not answered any more, and is lost at the deadline.
+ * does not end that: it is not answered any more, and is lost at the deadline, or
+ * when it comes back.
  */
-static void home_as_well(void)
+static void home_as_well(bool back)
 {
 	char *mem = xt_map(xt_page);
 	xpmem_segid_t segid = xt_export(mem, xt_page, 0600);
@@ -342,7 +380,8 @@ static void home_as_well(void)
 	struct xt_import imp;
 	unsigned long pongs;
 
-	xt_case("lease: the other side holds a page of ours");
+	xt_case(back ? "lease: the other side holds a page of ours, and is back" :
+		       "lease: the other side holds a page of ours");
 	*(volatile char *)mem = 1;
 	home_opens();
 	imp = importer();
@@ -352,19 +391,21 @@ static void home_as_well(void)
 	home_awaits(GRANT, 1);
 	home_set(&home.pongs, false);
 	xt_ok(xt_touch_ends(imp.at, PATIENCE_MS), "a touch is SIGBUS");
+	xt_session_closing(&raw.events, raw.params.partid);
 	/* In order: the answers to what was sent before have come by then. */
 	home_awaits(PING, home_seen(PING) + 1);
 	pongs = home_seen(PONG);
+	if (back)
+		comes_back();
 	munmap(mem, xt_page);
-	xt_ok(home_seen(PONG) == pongs, "none of its pings was answered since");
-	home_ended("an importer of ours", "lease ended");
-	xt_ok(xt_stat("quarantine") == 1, "what it held is in quarantine");
-	xt_nl_begin(&raw.nl, XPMEM_CMD_FENCE, 0);
-	xt_nl_put(&raw.nl, XPMEM_A_PARTID, &raw.params.partid,
-		  sizeof(raw.params.partid));
-	xt_nl_put(&raw.nl, XPMEM_A_EPOCH, &raw.params.epoch,
-		  sizeof(raw.params.epoch));
-	xt_ok(!xt_nl_call(&raw.nl, NULL), "fence");
+	if (!back) {
+		xt_ok(home_seen(PONG) == pongs,
+		      "none of its pings was answered since");
+		home_ended("an importer of ours", "lease ended");
+		xt_ok(xt_stat("quarantine") == 1,
+		      "what it held is in quarantine");
+	}
+	xt_ok(!fence(back), "fence");
 	xt_ok(xt_stat("quarantine") == 0, "then it is not");
 	xt_ok(!xpmem_remove(segid), "xpmem_remove");
 	attach_again(&imp);
@@ -486,7 +527,8 @@ int main(void)
 	while_waiting("lease: a get is under way", GET, &home.gets,
 		      EHOSTUNREACH);
 	after_revoke();
-	home_as_well();
+	home_as_well(false);
+	home_as_well(true);
 	wrong_pongs();
 	xt_nothing_left("of the sessions by hand");
 

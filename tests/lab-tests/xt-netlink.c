@@ -283,6 +283,11 @@ const char *xt_session_end(struct xt_nl *events, uint16_t partid)
 	return text;
 }
 
+void xt_session_closing(struct xt_nl *events, uint16_t partid)
+{
+	await_state(events, partid, XPMEM_SESSION_STATE_CLOSING);
+}
+
 void xt_session_begin(struct xt_nl *events, uint16_t partid)
 {
 	await_state(events, partid, XPMEM_SESSION_STATE_UP);

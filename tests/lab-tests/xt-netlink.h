@@ -70,6 +70,8 @@ struct xt_attr xt_session_attr(const struct xt_session *s, int i);
 int xt_session_add(struct xt_nl *nl, const struct xt_session *s);
 /* Waits until a session has ended, and returns the reason: a static string. */
 const char *xt_session_end(struct xt_nl *events, uint16_t partid);
+/* Waits until the lease of one is over, which goes on for those it exports to. */
+void xt_session_closing(struct xt_nl *events, uint16_t partid);
 /* Waits until a session with a partition is up. */
 void xt_session_begin(struct xt_nl *events, uint16_t partid);
 /* Two ends of a TCP connection within this partition. */

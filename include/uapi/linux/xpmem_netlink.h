@@ -42,10 +42,13 @@ enum xpmem_security {
  * @XPMEM_SESSION_STATE_UP: Messages flow.
  * @XPMEM_SESSION_STATE_LOST: The connection is gone; quarantine or a missing
  *   fence remains.
+ * @XPMEM_SESSION_STATE_CLOSING: Its lease is over here, and it ends when the
+ *   other side's is; a new session takes its place at any time.
  */
 enum xpmem_session_state {
 	XPMEM_SESSION_STATE_UP = 1,
 	XPMEM_SESSION_STATE_LOST,
+	XPMEM_SESSION_STATE_CLOSING,
 };
 
 enum {

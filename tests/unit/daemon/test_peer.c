@@ -184,6 +184,36 @@ static void test_lost(void **state)
 	assert_true(epoch != before);
 }
 
+/* Its lease is over, but the home waits: a new session takes its place. */
+static void test_closing(void **state)
+{
+	struct kernel_session closing = {
+		.partid = 2,
+		.state = XPMEM_SESSION_STATE_CLOSING,
+		.reason = "the lease ended",
+	};
+
+	(void)state;
+	start();
+	until(&fake_kernel.added, 1);
+	until(&finished, 1);
+	closing.epoch = epoch;
+	fake_kernel.sessions[0].state = closing.state;
+	fake_kernel.events->session(&closing);
+	assert_int_equal(peer_first()->state, PEER_DOWN);
+	assert_contains(peer_first()->reason, "the lease ended");
+	/* Nor does a daemon that begins then take it for one that goes on. */
+	fake_kernel.events->missed();
+	assert_int_equal(peer_first()->state, PEER_DOWN);
+	until(&fake_kernel.added, 2);
+	until(&finished, 2);
+	assert_int_equal(peer_first()->state, PEER_UP);
+	/* The end of the old one changes nothing. */
+	closing.state = XPMEM_SESSION_STATE_LOST;
+	fake_kernel.events->session(&closing);
+	assert_int_equal(peer_first()->state, PEER_UP);
+}
+
 static void test_late_news(void **state)
 {
 	struct kernel_session old = {
@@ -380,12 +410,19 @@ static void test_reload(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_connect),	    TEST(test_lost),
-		TEST(test_late_news),	    TEST(test_missed_news),
-		TEST(test_learn),	    TEST(test_refused_by_kernel),
-		TEST(test_expect),	    TEST(test_expect_restarted),
-		TEST(test_wrong_direction), TEST(test_reload),
-		TEST(test_missed_twice),    TEST(test_flapping),
+		TEST(test_connect),
+		TEST(test_lost),
+		TEST(test_closing),
+		TEST(test_late_news),
+		TEST(test_missed_news),
+		TEST(test_learn),
+		TEST(test_refused_by_kernel),
+		TEST(test_expect),
+		TEST(test_expect_restarted),
+		TEST(test_wrong_direction),
+		TEST(test_reload),
+		TEST(test_missed_twice),
+		TEST(test_flapping),
 	};
 
 	return cmocka_run_group_tests_name("peer", tests, munged_start,
