@@ -96,7 +96,7 @@ static int compare_machines(const struct message_hello *a,
 	if (a->machine != b->machine)
 		return reason_set(
 			reason,
-			"the architecture of partition %u is ELF machine %u, of partition %u %u; they cannot share memory",
+			"the architecture of partition %u is ELF machine %u, of partition %u %u; they cannot share memory; remove the peer",
 			a->partid, a->machine, b->partid, b->machine);
 	if (a->fabric != b->fabric)
 		return reason_set(
@@ -136,8 +136,10 @@ int agree_hellos(struct agreement *agreement, char *reason)
 			a->partid, a->version_min, a->version_max, b->partid,
 			b->version_min, b->version_max);
 	if (!memcmp(a->nonce, b->nonce, sizeof(a->nonce)))
-		return reason_set(reason, "partition %u hears itself",
-				  b->partid);
+		return reason_set(
+			reason,
+			"partition %u hears itself; correct the address of its peers",
+			b->partid);
 	return 0;
 }
 
@@ -158,7 +160,8 @@ struct prove *agree_prove(struct agreement *agreement, char *credential,
 	struct auth_claim claim;
 
 	if (getrandom(secret, AUTH_SECRET_LEN, 0) != AUTH_SECRET_LEN) {
-		reason_set(reason, "no random bytes for a secret");
+		reason_set(reason,
+			   "no random bytes for a secret; see getrandom(2)");
 		return NULL;
 	}
 	make_claim(agreement, agreement->role, &claim);
@@ -249,7 +252,9 @@ int agree_psk(const struct agreement *agreement, uint8_t psk[TLS_PSK_LEN],
 	}
 	explicit_bzero(prk, sizeof(prk));
 	if (err)
-		return reason_set(reason, "no key for TLS: %s",
-				  gnutls_strerror(err));
+		return reason_set(
+			reason,
+			"no key for TLS: %s; see the configuration of GnuTLS",
+			gnutls_strerror(err));
 	return 0;
 }

@@ -37,7 +37,7 @@ static munge_ctx_t auth_context(char *reason)
 	munge_ctx_t ctx = munge_ctx_create();
 
 	if (!ctx) {
-		reason_set(reason, "no memory for a munge context");
+		reason_set(reason, "no memory for a munge context; free some");
 		return NULL;
 	}
 	if ((auth_socket &&
@@ -46,7 +46,9 @@ static munge_ctx_t auth_context(char *reason)
 	    munge_ctx_set(ctx, MUNGE_OPT_MAC_TYPE, MUNGE_MAC_SHA256) ||
 	    munge_ctx_set(ctx, MUNGE_OPT_TTL, AUTH_TTL) ||
 	    munge_ctx_set(ctx, MUNGE_OPT_UID_RESTRICTION, auth_uid)) {
-		reason_set(reason, "munge: %s", munge_ctx_strerror(ctx));
+		reason_set(reason,
+			   "munge takes no options: %s; update libmunge",
+			   munge_ctx_strerror(ctx));
 		munge_ctx_destroy(ctx);
 		return NULL;
 	}
@@ -64,7 +66,7 @@ static const char *advice(munge_err_t err)
 	case EMUNGE_CRED_REWOUND:
 		return "; set the clocks of both partitions";
 	default:
-		return "";
+		return "; see the log of munged";
 	}
 }
 
@@ -102,8 +104,10 @@ int auth_create(const struct auth_claim *claim,
 	}
 	length = strlen(made);
 	if (length > MESSAGE_CREDENTIAL_MAX) {
-		reason_set(reason, "munge made a credential of %zu bytes",
-			   length);
+		reason_set(
+			reason,
+			"munge made a credential of %zu bytes, over %d; update munge",
+			length, MESSAGE_CREDENTIAL_MAX);
 		goto destroy_context;
 	}
 	memcpy(credential, made, length + 1);
@@ -145,11 +149,15 @@ int auth_verify(const struct auth_claim *claim, uint8_t secret[AUTH_SECRET_LEN],
 		reason_set(reason, "munge refuses its credential: %s%s",
 			   munge_ctx_strerror(ctx), advice(err));
 	else if (uid != auth_uid)
-		reason_set(reason, "its credential is of user %u, not %u", uid,
-			   auth_uid);
+		reason_set(
+			reason,
+			"its credential is of user %u, not %u; run xpmemd as the same user on both, or correct \"auth-uid\"",
+			uid, auth_uid);
 	else if (length != (int)sizeof(*payload) ||
 		 memcmp(&payload->claim, claim, sizeof(*claim)))
-		reason_set(reason, "its credential is for something else");
+		reason_set(
+			reason,
+			"its credential is for something else; find who alters the connection");
 	else
 		ret = 0;
 	if (!ret)

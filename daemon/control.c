@@ -126,7 +126,8 @@ static void client_recv(struct client *client)
 		request_handle(client, client->request);
 	} else if (client->got == sizeof(client->request)) {
 		loop_change(&client->source, EPOLLRDHUP);
-		client_answer(client, "the request is too long");
+		client_answer(client,
+			      "the request is too long; name fewer partitions");
 	}
 }
 
@@ -243,7 +244,8 @@ int control_init(const struct config *conf, int (*reload)(char *reason))
 	source.fd =
 		socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (source.fd < 0) {
-		log_error("socket: %m");
+		log_error(
+			"no socket for xpmemctl: %m; free memory or raise LimitNOFILE");
 		return -1;
 	}
 	mask = umask(0177);

@@ -71,7 +71,9 @@ static int daemon_connect(const char *path)
 	int fd;
 
 	if (strlen(path) >= sizeof(addr.sun_path)) {
-		complain("%s: the path is too long", path);
+		complain(
+			"%s: the path is too long; give one of at most 107 characters",
+			path);
 		return -1;
 	}
 	strcpy(addr.sun_path, path);
@@ -88,7 +90,7 @@ static int daemon_connect(const char *path)
 		complain("%s: %s; run as root", path, strerror(errno));
 		break;
 	default:
-		complain("%s: %s", path, strerror(errno));
+		complain("%s: %s; correct the path", path, strerror(errno));
 	}
 	if (fd >= 0)
 		close(fd);
@@ -138,7 +140,7 @@ static int ask_daemon(const struct options *options, const char *request,
 	stream = fdopen(fd, "r+");
 	if (!stream) {
 		close(fd);
-		return complain("no memory");
+		return complain("no memory; free some");
 	}
 	table_init(&table);
 	fprintf(stream, "%s\n", request);
@@ -187,7 +189,9 @@ static int run_wait(const struct options *options, char **argv)
 				  ms);
 	for (argv++; *argv; argv++) {
 		if (length + strlen(*argv) + 2 >= sizeof(request))
-			return complain("too many ids") + 1;
+			return complain(
+				       "too many ids; name fewer, or none for all") +
+			       1;
 		length += (size_t)sprintf(request + length, " %s", *argv);
 	}
 	return ask_daemon(options, request, false);
@@ -205,7 +209,7 @@ static void add_segment(const struct kernel_segment *segment, void *arg)
 		(unsigned long long)segment->exported, segment->permits,
 		segment->attachments);
 	if (table_add(arg, line))
-		complain("no memory");
+		complain("no memory; free some");
 }
 
 static void add_name(const struct kernel_segment *segment, void *arg)
@@ -220,7 +224,7 @@ static void add_name(const struct kernel_segment *segment, void *arg)
 		segment->name, (unsigned long long)segment->segid, segment->uid,
 		segment->pid, (unsigned long long)segment->size, segment->mode);
 	if (table_add(arg, line))
-		complain("no memory");
+		complain("no memory; free some");
 }
 
 static int list_segments(const struct options *options,
@@ -266,7 +270,7 @@ static int print_one(const struct kernel_stats *stats, const char *name)
 		printf("%llu\n", (unsigned long long)stats->value[i]);
 		return 0;
 	}
-	return complain("no counter \"%s\"; xpmemctl stats lists them", name);
+	return complain("no counter \"%s\"; see xpmemctl stats", name);
 }
 
 static void print_all(const struct kernel_stats *stats, bool json)

@@ -45,7 +45,8 @@ static void ready(struct loop_source *src, uint32_t bits)
 	if (err == -NLE_NOMEM)
 		events->missed();
 	else if (err < 0 && err != -NLE_AGAIN)
-		log_warning("news from the module: %s", nl_geterror(err));
+		log_warning("no news from the module: %s; see dmesg",
+			    nl_geterror(err));
 }
 
 /**
@@ -77,7 +78,7 @@ int kernel_events_init(const struct kernel_events_ops *ops, char *reason)
 	source.ready = ready;
 	if (!loop_add(&source, EPOLLIN))
 		return 0;
-	reason_set(reason, "no news from the module: epoll");
+	reason_set(reason, "no news from the module; free memory");
 free_socket:
 	nl_socket_free(sock);
 	sock = NULL;

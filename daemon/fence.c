@@ -132,7 +132,9 @@ static int ask_agent(struct fence *fence, const char *action, char *reason)
 				 agent_done, fence, why);
 	if (fence->agent)
 		return 0;
-	return reason_set(reason, "the fence command %.200s", why);
+	return reason_set(reason,
+			  "the fence command %.180s; see xpmemctl quarantine",
+			  why);
 }
 
 static void agent_done(void *owner, int status, const char *why)
@@ -151,8 +153,8 @@ static void agent_done(void *owner, int status, const char *why)
 		reason_set(
 			reason,
 			fence->checks && !status ?
-				"the fence command finds it on after it turned it off" :
-				"the fence command, asked for %s, %.180s",
+				"the fence command finds it on after it turned it off; correct fence-options, see fence-command in xpmemd.conf(5)" :
+				"the fence command, asked for %s, %.160s; look at the fence device",
 			fence->checks ? "its status" : "power off", why);
 		finish(fence, reason);
 	}
@@ -208,12 +210,12 @@ static int find_lost(struct fence *fence, uint64_t epoch, char *reason)
 	if (!of.lost && of.up)
 		return reason_set(
 			reason,
-			"the session of partition %u is up; fence only what is lost",
+			"the session of partition %u is up, only what is lost can be fenced; see xpmemctl quarantine",
 			of.partid);
 	if (!of.lost)
 		return reason_set(
 			reason,
-			"nothing of partition %u is lost; there is nothing to fence",
+			"nothing of partition %u is lost, there is nothing to fence; see xpmemctl quarantine",
 			of.partid);
 	if (!fence->n)
 		return reason_set(
@@ -291,11 +293,14 @@ int fence_start(const struct config *config, uint16_t partid, uint64_t epoch,
 	struct fence *fence;
 
 	if (fence_running(partid))
-		return reason_set(
-			reason, "partition %u is being fenced already", partid);
+		return reason_set(reason,
+				  "partition %u is being fenced already; wait",
+				  partid);
 	fence = calloc(1, sizeof(*fence));
 	if (!fence)
-		return reason_set(reason, "no memory");
+		return reason_set(reason,
+				  "no memory to fence partition %u; free some",
+				  partid);
 	strcpy(fence->command, config->fence_command);
 	fence->timeout_ms = config->fence_timeout_ms;
 	fence->partid = partid;
@@ -340,7 +345,7 @@ void fence_exit(void)
 {
 	while (fences) {
 		log_warning(
-			"partition %u: its fence is broken off, and it may be on or off; fence-auto begins again with the next xpmemd, or: xpmemctl fence %u",
+			"partition %u: its fence is broken off, and it may be on or off; wait, fence-auto begins again with the next xpmemd, or: xpmemctl fence %u",
 			fences->partid, fences->partid);
 		fence_destroy(fences);
 	}

@@ -195,7 +195,8 @@ static int flush(struct handshake *hs)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 && errno != EAGAIN)
-			return reason_set(hs->reason, "send: %s",
+			return reason_set(hs->reason,
+					  "send: %s; see the log there",
 					  strerror(errno));
 		if (n < 0)
 			break;
@@ -342,7 +343,8 @@ static int recv_ready(struct handshake *hs, uint32_t length)
 		return 1;
 	}
 	if (hs->state != HANDSHAKE_READY)
-		return reason_set(hs->reason, "READY came too early");
+		return reason_set(hs->reason,
+				  "READY came too early; update xpmemd");
 	hs->state = HANDSHAKE_FLUSH;
 	return 0;
 }
@@ -357,7 +359,8 @@ static int recv_message(struct handshake *hs, enum message_type type,
 		return recv_hello(hs, length);
 	if (type == MESSAGE_AUTH && hs->state == HANDSHAKE_AUTH)
 		return recv_auth(hs, length);
-	return reason_set(hs->reason, "message %u came out of turn", type);
+	return reason_set(hs->reason,
+			  "message %u came out of turn; update xpmemd", type);
 }
 
 /*
@@ -375,12 +378,11 @@ static int fill(struct handshake *hs, size_t want)
 		if (n < 0 && errno == EAGAIN)
 			return 0;
 		if (n < 0)
-			return reason_set(hs->reason, "receive: %s",
+			return reason_set(hs->reason,
+					  "receive: %s; see the log there",
 					  strerror(errno));
 		if (!n)
-			return reason_set(
-				hs->reason,
-				"the other side closed the connection");
+			return reason_set(hs->reason, HANDSHAKE_CLOSED);
 		hs->got += (size_t)n;
 	}
 	return 1;
@@ -438,7 +440,9 @@ static void connected(struct handshake *hs)
 	if (getsockopt(hs->source.fd, SOL_SOCKET, SO_ERROR, &err, &size))
 		err = errno;
 	if (err) {
-		reason_set(hs->reason, "connect: %s", strerror(err));
+		reason_set(hs->reason,
+			   "connect: %s; see that xpmemd runs there",
+			   strerror(err));
 		fail(hs, hs->reason);
 		return;
 	}
@@ -489,7 +493,7 @@ static void ready(struct loop_source *source, uint32_t events)
 	case HANDSHAKE_MUNGE:
 		/* Nothing was asked for: the connection is gone, both ways. */
 		if (events & (EPOLLHUP | EPOLLERR))
-			fail(hs, "the other side closed the connection");
+			fail(hs, HANDSHAKE_CLOSED);
 		break;
 	case HANDSHAKE_END:
 		drain(hs);
@@ -503,8 +507,7 @@ static void timeout(struct loop_timer *timer)
 {
 	struct handshake *hs = container_of(timer, struct handshake, timer);
 
-	fail(hs, hs->state == HANDSHAKE_END ? hs->reason :
-					      "no answer within 10 seconds");
+	fail(hs, hs->state == HANDSHAKE_END ? hs->reason : HANDSHAKE_SILENT);
 }
 
 static struct handshake *handshake_create(const struct handshake_local *local,
@@ -515,7 +518,7 @@ static struct handshake *handshake_create(const struct handshake_local *local,
 	struct handshake *hs = calloc(1, sizeof(*hs));
 
 	if (!hs) {
-		log_error("no memory for a handshake");
+		log_error("no memory for a handshake; free some");
 		return NULL;
 	}
 	hs->source = (struct loop_source){ .fd = fd, .ready = ready };
@@ -533,7 +536,7 @@ static struct handshake *handshake_create(const struct handshake_local *local,
 	if (getrandom(hs->agreed.mine.nonce, MESSAGE_NONCE_LEN, 0) !=
 		    MESSAGE_NONCE_LEN ||
 	    loop_add(&hs->source, EPOLLOUT)) {
-		log_error("a handshake cannot start: %m");
+		log_error("a handshake cannot start: %m; free memory");
 		free(hs);
 		return NULL;
 	}

@@ -6,6 +6,10 @@
 
 #include "message.h"
 
+/* Why many of them end. */
+#define HANDSHAKE_CLOSED "the other side closed the connection; see its log"
+#define HANDSHAKE_SILENT "no answer within 10 seconds; see firewalls on the way"
+
 #define HANDSHAKE_TIMEOUT_MS 10000
 
 /**

@@ -74,12 +74,15 @@ int kernel_socket_open(struct nl_sock **opened, char *reason)
 
 	*opened = nl_socket_alloc();
 	if (!*opened) {
-		reason_set(reason, "no memory for a netlink socket");
+		reason_set(reason, "no memory for a netlink socket; free some");
 		return -ENOMEM;
 	}
 	err = genl_connect(*opened);
 	if (err) {
-		reason_set(reason, "netlink: %s", nl_geterror(err));
+		reason_set(
+			reason,
+			"no netlink socket: %s; free memory or raise LimitNOFILE",
+			nl_geterror(err));
 		nl_socket_free(*opened);
 		*opened = NULL;
 		return -EIO;
@@ -202,7 +205,8 @@ free_msg:
 	nlmsg_free(msg);
 	if (req->done)
 		return req->error;
-	reason_set(req->reason, "netlink: %s", nl_geterror(err));
+	reason_set(req->reason, "the module does not answer: %s; see dmesg",
+		   nl_geterror(err));
 	return -EIO;
 }
 
@@ -214,7 +218,7 @@ static struct nl_msg *new_request(uint8_t cmd, int flags, char *reason)
 			       cmd, XPMEM_FAMILY_VERSION))
 		return msg;
 	nlmsg_free(msg);
-	reason_set(reason, "no memory for a netlink message");
+	reason_set(reason, "no memory for a netlink message; free some");
 	return NULL;
 }
 
@@ -245,7 +249,8 @@ int kernel_session_add(const struct kernel_session_params *params, char *reason)
 	    nla_put_u32(msg, XPMEM_A_DEADLINE_MS, params->deadline_ms) ||
 	    nla_put_u32(msg, XPMEM_A_SECURITY, params->security)) {
 		nlmsg_free(msg);
-		reason_set(reason, "no memory for a netlink message");
+		reason_set(reason,
+			   "no memory for a netlink message; free some");
 		return -ENOMEM;
 	}
 	return transact(msg, &req);
@@ -262,7 +267,8 @@ static int partid_request(uint8_t cmd, uint16_t partid, uint64_t epoch,
 	if (nla_put_u16(msg, XPMEM_A_PARTID, partid) ||
 	    (epoch && nla_put_u64(msg, XPMEM_A_EPOCH, epoch))) {
 		nlmsg_free(msg);
-		reason_set(req->reason, "no memory for a netlink message");
+		reason_set(req->reason,
+			   "no memory for a netlink message; free some");
 		return -ENOMEM;
 	}
 	return transact(msg, req);

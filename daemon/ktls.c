@@ -56,24 +56,25 @@ static int no_ulp(int err, char *reason)
 	case ENOENT:
 		return reason_set(
 			reason,
-			"the kernel has no TLS for TCP: modprobe tls (CONFIG_TLS)");
+			"the kernel has no TLS for TCP; load it: modprobe tls (CONFIG_TLS)");
 	case ENOPROTOOPT:
 	case EOPNOTSUPP:
 		return reason_set(
 			reason,
-			"the kernel has no TLS for this socket: it is not TCP");
+			"the kernel has no TLS for this socket: it is not TCP; update xpmemd");
 	case ENOTCONN:
 		return reason_set(
 			reason,
-			"the connection ended before the kernel's TLS was set up");
+			"the connection ended before the kernel's TLS was set up; see the log of the other side");
 	case EEXIST:
 		return reason_set(
 			reason,
-			"the socket has TLS, or something like it, already");
+			"the socket has TLS, or something like it, already; find who set it up");
 	default:
-		return reason_set(reason,
-				  "the kernel's TLS cannot be set up: %s",
-				  strerror(err));
+		return reason_set(
+			reason,
+			"the kernel's TLS cannot be set up: %s; see dmesg",
+			strerror(err));
 	}
 }
 
@@ -84,11 +85,12 @@ static int no_cipher(int err, char *reason)
 	case EINVAL:
 		return reason_set(
 			reason,
-			"the kernel's TLS has no ChaCha20-Poly1305 (%s): modprobe chacha20poly1305",
+			"the kernel's TLS has no ChaCha20-Poly1305 (%s); load it: modprobe chacha20poly1305",
 			strerror(err));
 	default:
-		return reason_set(reason, "the kernel's TLS takes no keys: %s",
-				  strerror(err));
+		return reason_set(
+			reason, "the kernel's TLS takes no keys: %s; see dmesg",
+			strerror(err));
 	}
 }
 
@@ -158,7 +160,7 @@ int ktls_probe(char *reason)
 	if (door < 0 || fd < 0 || connect_here(door, fd))
 		ret = reason_set(
 			reason,
-			"no TCP within this machine: %s; is \"lo\" up, and does a firewall let 127.0.0.1 reach itself?",
+			"no TCP within this machine: %s; see that \"lo\" is up, and that a firewall lets 127.0.0.1 reach itself",
 			strerror(errno));
 	else
 		ret = ktls_install(fd, &keys, &keys, reason);

@@ -101,13 +101,13 @@ static void begin(int fd, const struct sockaddr_storage *addr)
 	int one = 1;
 
 	if (!in) {
-		log_error("no memory for a connection");
+		log_error("no memory for a connection; free some");
 		goto close_fd;
 	}
 	address_text(addr, in->address);
 	if (too_many(in->address)) {
 		log_warning(
-			"connection from %s refused: too many handshakes are under way",
+			"connection from %s refused: too many handshakes are under way; find who opens them",
 			in->address);
 		goto free_incoming;
 	}
@@ -150,7 +150,9 @@ static void ready(struct loop_source *src, uint32_t events)
 	case ENOBUFS:
 	case ENOMEM:
 		/* The connection stays in the queue: it would be ready at once. */
-		log_error("accept: %m; trying again in %d ms", THROTTLE_MS);
+		log_error(
+			"accept: %m; free memory or raise LimitNOFILE, it is tried again in %d ms",
+			THROTTLE_MS);
 		loop_change(src, 0);
 		loop_timer_set(&throttle, THROTTLE_MS);
 		break;
@@ -179,7 +181,8 @@ int listen_init(const struct config_address *address,
 	source.fd = socket(address->addr.ss_family,
 			   SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (source.fd < 0) {
-		log_error("socket: %m");
+		log_error(
+			"no socket to listen with: %m; free memory or raise LimitNOFILE");
 		return -1;
 	}
 	if (setsockopt(source.fd, SOL_SOCKET, SO_REUSEADDR, &one,

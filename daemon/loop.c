@@ -26,7 +26,8 @@ int loop_init(void)
 {
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll_fd < 0) {
-		log_error("epoll_create1: %m");
+		log_error(
+			"epoll_create1: %m; free memory or raise LimitNOFILE");
 		return -1;
 	}
 	timers = NULL;
@@ -55,7 +56,7 @@ int loop_add(struct loop_source *source, uint32_t events)
 	struct epoll_event event = { .events = events, .data.ptr = source };
 
 	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, source->fd, &event)) {
-		log_error("epoll_ctl: %m");
+		log_error("epoll_ctl: %m; free memory");
 		return -1;
 	}
 	return 0;
@@ -71,7 +72,7 @@ void loop_change(struct loop_source *source, uint32_t events)
 	struct epoll_event event = { .events = events, .data.ptr = source };
 
 	if (epoll_ctl(epoll_fd, EPOLL_CTL_MOD, source->fd, &event))
-		log_error("epoll_ctl: %m");
+		log_error("epoll_ctl: %m; free memory");
 }
 
 /**
@@ -160,7 +161,7 @@ int loop_step(void)
 
 	n = epoll_wait(epoll_fd, &event, 1, wait_ms());
 	if (n < 0 && errno != EINTR) {
-		log_error("epoll_wait: %m");
+		log_error("epoll_wait: %m; start xpmemd again");
 		return -1;
 	}
 	if (n > 0) {

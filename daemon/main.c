@@ -75,8 +75,9 @@ static int parse_options(int argc, char **argv, struct options *options)
 		case 'c':
 			/* Absolute: a daemon's directory is the root. */
 			if (!realpath(optarg, config_path)) {
-				fprintf(stderr, "xpmemd: %s: %s\n", optarg,
-					strerror(errno));
+				fprintf(stderr,
+					"xpmemd: %s: %s; correct the path\n",
+					optarg, strerror(errno));
 				return 2;
 			}
 			break;
@@ -123,7 +124,7 @@ static void stay_in_memory(void)
 {
 	if (mlockall(MCL_CURRENT | MCL_FUTURE))
 		log_warning(
-			"cannot lock memory: %m; under memory pressure, sessions come up late");
+			"cannot lock memory: %m; give CAP_IPC_LOCK, else sessions come up late when memory is short");
 	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0))
 		log_warning(
 			"cannot become an I/O flusher: %m; give CAP_SYS_RESOURCE");
@@ -173,7 +174,7 @@ static int check_tls(const struct config *wanted, char *reason)
 		return 0;
 	return reason_set(
 		reason,
-		"no TLS: %s; or, if nobody else is on the line, configure \"security plain\" here and there",
+		"no TLS: %s; use \"security plain\" here and there if nobody else is on the line",
 		why);
 }
 
@@ -194,7 +195,7 @@ static int reload(char *reason)
 	    strcmp(next.control, config.control)) {
 		reason_set(
 			reason,
-			"partid, listen and control change only with a restart");
+			"partid, listen and control change only with a restart; restart xpmemd or correct them");
 		config_free(&next);
 		goto done;
 	}
@@ -212,7 +213,7 @@ static int reload(char *reason)
 	ret = 0;
 done:
 	if (ret)
-		log_error("%s; the configuration stays as it was", reason);
+		log_error("the configuration stays as it was: %s", reason);
 	notify("READY=1");
 	return ret;
 }
@@ -246,7 +247,7 @@ static int signals_init(void)
 	signals.ready = signal_ready;
 	signals.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (signals.fd < 0) {
-		log_error("signalfd: %m");
+		log_error("signalfd: %m; free memory or raise LimitNOFILE");
 		return -1;
 	}
 	if (!loop_add(&signals, EPOLLIN))
@@ -277,7 +278,8 @@ static void started(int parent)
 	if (parent < 0)
 		return;
 	if (write(parent, "", 1) != 1)
-		log_warning("the parent has gone: %m");
+		log_warning(
+			"nobody waits for the start: %m; see who started xpmemd");
 	close(parent);
 	dup2(STDIN_FILENO, STDERR_FILENO);
 }
@@ -350,12 +352,12 @@ static int daemonise(void)
 	pid_t pid;
 
 	if (pipe2(fds, O_CLOEXEC)) {
-		log_error("pipe: %m");
+		log_error("pipe: %m; free memory or raise LimitNOFILE");
 		return -1;
 	}
 	pid = fork();
 	if (pid < 0) {
-		log_error("fork: %m");
+		log_error("fork: %m; free memory or raise TasksMax");
 		return -1;
 	}
 	if (pid) {
@@ -365,7 +367,7 @@ static int daemonise(void)
 	close(fds[0]);
 	setsid();
 	if (chdir("/"))
-		log_warning("chdir: %m");
+		log_warning("chdir to /: %m; see who mounted it");
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null >= 0) {
 		dup2(null, STDIN_FILENO);

@@ -10,6 +10,9 @@
 #include "log.h"
 #include "message.h"
 
+/* What no xpmemd of this version sends: what to do about it. */
+#define UPDATE "; update the older xpmemd"
+
 static size_t put_header(uint8_t *buffer, enum message_type type, size_t length)
 {
 	struct message_wire_header header = {
@@ -113,17 +116,18 @@ int message_get_header(const uint8_t *buffer, enum message_type *type,
 		max = min + MESSAGE_REASON_MAX;
 		break;
 	default:
-		return reason_set(reason, "a message of unknown type %u",
+		return reason_set(reason, "a message of unknown type %u" UPDATE,
 				  le16toh(wire.type));
 	}
 	*type = le16toh(wire.type);
 	if (wire.zero)
-		return reason_set(reason, "a message with unknown flags %#x",
+		return reason_set(reason,
+				  "a message with unknown flags %#x" UPDATE,
 				  le16toh(wire.zero));
 	if (*length < min || *length > max)
 		return reason_set(
 			reason,
-			"a message of type %u with %u bytes, not %u to %u",
+			"a message of type %u with %u bytes, not %u to %u" UPDATE,
 			*type, *length, min, max);
 	return 0;
 }
@@ -143,11 +147,13 @@ int message_get_hello(const uint8_t *payload, uint32_t length,
 	struct message_wire_hello wire;
 
 	if (length != sizeof(wire))
-		return reason_set(reason, "a HELLO of %u bytes", length);
+		return reason_set(reason, "a HELLO of %u bytes" UPDATE, length);
 	memcpy(&wire, payload, sizeof(wire));
 	if (le32toh(wire.magic) != MESSAGE_MAGIC)
-		return reason_set(reason, "no xpmemd: its HELLO has magic %#x",
-				  le32toh(wire.magic));
+		return reason_set(
+			reason,
+			"no xpmemd: its HELLO has magic %#x; correct its address and port",
+			le32toh(wire.magic));
 	*hello = (struct message_hello){
 		.version_min = le16toh(wire.version_min),
 		.version_max = le16toh(wire.version_max),
@@ -161,25 +167,27 @@ int message_get_hello(const uint8_t *payload, uint32_t length,
 	memcpy(hello->boot_id, wire.boot_id, sizeof(wire.boot_id));
 	memcpy(hello->nonce, wire.nonce, sizeof(wire.nonce));
 	if (!hello->version_min || hello->version_min > hello->version_max)
-		return reason_set(reason, "a HELLO with versions %u to %u",
+		return reason_set(reason,
+				  "a HELLO with versions %u to %u" UPDATE,
 				  hello->version_min, hello->version_max);
 	if (!hello->partid || hello->partid > XPMEM_PARTID_MAX)
-		return reason_set(reason, "a HELLO of partition %u",
+		return reason_set(reason, "a HELLO of partition %u" UPDATE,
 				  hello->partid);
 	if (!hello->peer || hello->peer > XPMEM_PARTID_MAX)
-		return reason_set(reason, "a HELLO for partition %u",
+		return reason_set(reason, "a HELLO for partition %u" UPDATE,
 				  hello->peer);
 	if (!hello->page_size || !hello->machine || !hello->fabric)
 		return reason_set(
-			reason, "a HELLO with page size, machine or fabric 0");
+			reason,
+			"a HELLO with page size, machine or fabric 0" UPDATE);
 	if (hello->security != XPMEM_SECURITY_TLS &&
 	    hello->security != XPMEM_SECURITY_PLAIN)
-		return reason_set(
-			reason,
-			"a HELLO with unknown security %u; update the older xpmemd",
-			hello->security);
+		return reason_set(reason,
+				  "a HELLO with unknown security %u" UPDATE,
+				  hello->security);
 	if (wire.zero)
-		return reason_set(reason, "a HELLO with unknown flags %#x",
+		return reason_set(reason,
+				  "a HELLO with unknown flags %#x" UPDATE,
 				  le16toh(wire.zero));
 	return 0;
 }
@@ -197,9 +205,9 @@ int message_get_auth(const uint8_t *payload, uint32_t length,
 		     char credential[MESSAGE_CREDENTIAL_MAX + 1], char *reason)
 {
 	if (!length || length > MESSAGE_CREDENTIAL_MAX)
-		return reason_set(reason, "an AUTH of %u bytes", length);
+		return reason_set(reason, "an AUTH of %u bytes" UPDATE, length);
 	if (memchr(payload, '\0', length))
-		return reason_set(reason, "an AUTH that is no text");
+		return reason_set(reason, "an AUTH that is no text" UPDATE);
 	memcpy(credential, payload, length);
 	credential[length] = '\0';
 	return 0;
@@ -220,12 +228,13 @@ int message_get_ready(const uint8_t *payload, uint32_t length,
 	struct message_wire_ready wire;
 
 	if (length < sizeof(wire) || length > sizeof(wire) + MESSAGE_REASON_MAX)
-		return reason_set(reason, "a READY of %u bytes", length);
+		return reason_set(reason, "a READY of %u bytes" UPDATE, length);
 	memcpy(&wire, payload, sizeof(wire));
 	ready->status = le32toh(wire.status);
 	if (ready->status != MESSAGE_STATUS_READY &&
 	    ready->status != MESSAGE_STATUS_REFUSED)
-		return reason_set(reason, "a READY with unknown status %u",
+		return reason_set(reason,
+				  "a READY with unknown status %u" UPDATE,
 				  ready->status);
 	length -= (uint32_t)sizeof(wire);
 	memcpy(ready->reason, payload + sizeof(wire), length);

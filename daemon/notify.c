@@ -34,7 +34,8 @@ void notify(const char *state)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || sendto(fd, state, strlen(state), MSG_NOSIGNAL,
 			     (struct sockaddr *)&addr, length) < 0)
-		log_warning("cannot notify %s: %m", path);
+		log_warning("cannot notify %s: %m; see who set NOTIFY_SOCKET",
+			    path);
 	if (fd >= 0)
 		close(fd);
 }

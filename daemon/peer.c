@@ -138,7 +138,7 @@ void peer_session_start(const struct handshake_result *result)
 	/* The configuration may have been read again meanwhile. */
 	if (result->security != peer->config.security) {
 		log_warning(
-			"partition %u: \"security\" has changed since the connection began; it is tried again",
+			"partition %u: \"security\" has changed since the connection began; wait, it is tried again",
 			result->partid);
 		close(result->fd);
 		if (peer->state != PEER_UP)
@@ -166,12 +166,15 @@ void peer_session_start(const struct handshake_result *result)
 		set_up(peer, result->epoch);
 	} else if (err == -EEXIST) {
 		log_warning(
-			"partition %u: its session is up and is kept; a new one was dropped",
+			"partition %u: a new session was dropped, the one of before is up; nothing is to be done",
 			result->partid);
 		if (peer->state != PEER_UP)
 			connect_later(peer);
 	} else {
-		reason_set(all, "the kernel refuses the session: %s", reason);
+		reason_set(
+			all,
+			"the kernel refuses the session: %s; see \"What to do when\" in docs/guide.md",
+			reason);
 		if (peer->state != PEER_UP)
 			set_down(peer, all);
 	}
@@ -236,7 +239,10 @@ static void connect_now(struct loop_timer *timer)
 		peer->backoff_ms = BACKOFF_MAX_MS;
 	fd = connect_socket(peer);
 	if (fd < 0) {
-		reason_set(reason, "connect: %s", strerror(errno));
+		reason_set(
+			reason,
+			"connect: %s; correct its address, or the route to it",
+			strerror(errno));
 		set_down(peer, reason);
 		return;
 	}
@@ -280,14 +286,14 @@ int peer_expect(void *owner, const struct message_hello *hello,
 	if (hello->partid > config->partid)
 		return reason_set(
 			reason,
-			"partition %u must not connect to partition %u: the lower id does",
+			"partition %u must not connect to partition %u: the lower id does; correct its partid",
 			hello->partid, config->partid);
 	if (peer->state == PEER_UP &&
 	    (!peer->boot_known ||
 	     !memcmp(peer->boot_id, hello->boot_id, sizeof(peer->boot_id))))
 		return reason_set(
 			reason,
-			"partition %u still has a session with partition %u",
+			"partition %u still has a session with partition %u; wait until its deadline has passed",
 			config->partid, hello->partid);
 	*terms = terms_of(peer);
 	return 0;
@@ -304,7 +310,8 @@ static void session_event(const struct kernel_session *session)
 	} else if (peer && peer->state == PEER_UP &&
 		   peer->epoch == session->epoch) {
 		/* Closing counts as well: a new one may follow at once. */
-		reason_set(reason, "session lost: %s", session->reason);
+		reason_set(reason, "session lost: %s; see xpmemctl quarantine",
+			   session->reason);
 		set_down(peer, reason);
 	} else {
 		/* An old one: its pages may be in quarantine since now. */
@@ -321,7 +328,7 @@ static void learn_session(const struct kernel_session *session, void *arg)
 		return;
 	if (!peer) {
 		log_warning(
-			"partition %u: has a session, but is no peer; add it",
+			"partition %u: has a session, but is no peer; add it to the configuration",
 			session->partid);
 		return;
 	}
@@ -338,12 +345,13 @@ static int learn_sessions(void)
 	for (peer = peers; peer; peer = peer->next)
 		peer->kept = false;
 	if (kernel_session_each(learn_session, NULL, reason)) {
-		log_error("cannot list the kernel's sessions: %s", reason);
+		log_error("cannot list the kernel's sessions: %s; see dmesg",
+			  reason);
 		return -1;
 	}
 	for (peer = peers; peer; peer = peer->next) {
 		if (!peer->kept && peer->state == PEER_UP)
-			set_down(peer, "session lost");
+			set_down(peer, "session lost; see xpmemctl quarantine");
 	}
 	return 0;
 }
@@ -372,7 +380,7 @@ static struct peer *peer_create(const struct config_peer *from)
 	struct peer **at = &peers, *peer = calloc(1, sizeof(*peer));
 
 	if (!peer) {
-		log_error("no memory for peer %u", from->partid);
+		log_error("no memory for peer %u; free some", from->partid);
 		return NULL;
 	}
 	peer->config = *from;
@@ -473,8 +481,9 @@ static void end_session(uint16_t partid)
 	int err = kernel_session_del(partid, reason);
 
 	if (err && err != -ENOENT)
-		log_error("partition %u: cannot close its session: %s", partid,
-			  reason);
+		log_error(
+			"partition %u: cannot close its session: %s; see xpmemctl status",
+			partid, reason);
 }
 
 /**

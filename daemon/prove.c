@@ -101,13 +101,13 @@ static void ended(void *arg, int status, bool killed)
 	if (killed)
 		answer.ret = reason_set(
 			answer.reason,
-			"munged did not answer in %d s: is it running? systemctl status munge",
+			"munged did not answer in %d s; see systemctl status munge",
 			PROVE_TIMEOUT_MS / 1000);
 	else if (status || read(prove->pipe[0], &answer, sizeof(answer)) !=
 				   sizeof(answer))
 		answer.ret = reason_set(
 			answer.reason,
-			"the process that asks munged ended early (wait status %#x)",
+			"the process that asks munged ended early (wait status %#x); see dmesg",
 			(unsigned int)status);
 	if (!answer.ret)
 		take(prove, &answer);
@@ -135,7 +135,10 @@ close_pipe:
 	close(prove->pipe[0]);
 	close(prove->pipe[1]);
 failed:
-	reason_set(reason, "no process to ask munged: %s", strerror(errno));
+	reason_set(
+		reason,
+		"no process to ask munged: %s; free memory or raise TasksMax",
+		strerror(errno));
 	free(prove);
 	return NULL;
 }

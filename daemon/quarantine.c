@@ -93,8 +93,9 @@ void quarantine_failed(uint16_t partid, const char *reason)
 static void retry_later(struct culprit *culprit)
 {
 	loop_timer_set(&culprit->retry, culprit->backoff_ms);
-	log_warning("partition %u: fencing it again in %u s", culprit->partid,
-		    culprit->backoff_ms / 1000);
+	log_warning(
+		"partition %u: fencing it again in %u s; see xpmemctl quarantine",
+		culprit->partid, culprit->backoff_ms / 1000);
 	culprit->backoff_ms *= 2;
 	if (culprit->backoff_ms > QUARANTINE_RETRY_MAX_MS)
 		culprit->backoff_ms = QUARANTINE_RETRY_MAX_MS;
@@ -134,8 +135,9 @@ static void begin_or_wait(struct culprit *culprit)
 	}
 	culprit->waited = true;
 	loop_timer_set(&culprit->retry, config->fence_delay_ms);
-	log_warning("partition %u: fencing it in %u s unless it comes back",
-		    culprit->partid, config->fence_delay_ms / 1000);
+	log_warning(
+		"partition %u: fencing it in %u s unless it comes back; see xpmemctl quarantine",
+		culprit->partid, config->fence_delay_ms / 1000);
 }
 
 /*
@@ -152,7 +154,7 @@ static void spare(struct culprit *culprit)
 	culprit->backoff_ms = QUARANTINE_RETRY_MIN_MS;
 	if (fence_running(culprit->partid) && !culprit->warned)
 		log_warning(
-			"partition %u: up again, too late: the fence command was started before, and turns it off",
+			"partition %u: up again, too late: the fence command was started before, and turns it off; start it again",
 			culprit->partid);
 	culprit->warned = fence_running(culprit->partid);
 }
@@ -168,7 +170,9 @@ static struct culprit *culprit_create(uint16_t partid)
 	struct culprit *culprit = calloc(1, sizeof(*culprit));
 
 	if (!culprit) {
-		log_error("no memory to fence partition %u", partid);
+		log_error(
+			"no memory to fence partition %u; free some, then: xpmemctl fence %u",
+			partid, partid);
 		return NULL;
 	}
 	culprit->partid = partid;
@@ -253,7 +257,8 @@ void quarantine_look(void)
 	char reason[REASON_SIZE];
 
 	if (learn(reason)) {
-		log_error("cannot list the kernel's sessions: %s", reason);
+		log_error("cannot list the kernel's sessions: %s; see dmesg",
+			  reason);
 		loop_timer_set(&again, LOOK_AGAIN_MS);
 		return;
 	}

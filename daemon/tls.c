@@ -170,7 +170,9 @@ struct tls *tls_create(int fd, bool client, const uint8_t psk[TLS_PSK_LEN],
 	}
 	if (!err)
 		return tls;
-	reason_set(reason, "TLS: %s", gnutls_strerror(err));
+	reason_set(reason,
+		   "TLS cannot start: %s; see the configuration of GnuTLS",
+		   gnutls_strerror(err));
 	tls_destroy(tls);
 	return NULL;
 }
@@ -187,7 +189,8 @@ static int check(const struct tls *tls, char *reason)
 	    !gnutls_record_check_pending(session))
 		return TLS_DONE;
 	return reason_set(
-		reason, "TLS: the two sides agreed on %s, %s, %s",
+		reason,
+		"TLS: the two sides agreed on %s, %s, %s; update the older xpmemd",
 		gnutls_protocol_get_name(gnutls_protocol_get_version(session)),
 		gnutls_cipher_get_name(gnutls_cipher_get(session)),
 		gnutls_kx_get_name(gnutls_kx_get(session)));
@@ -215,11 +218,15 @@ int tls_step(struct tls *tls, char *reason)
 	case GNUTLS_E_FATAL_ALERT_RECEIVED:
 	case GNUTLS_E_WARNING_ALERT_RECEIVED:
 		return reason_set(
-			reason, "TLS: refused by the other side: %s",
+			reason,
+			"TLS: refused by the other side: %s; see the log there",
 			gnutls_alert_get_name(gnutls_alert_get(tls->session)));
 	default:
 		gnutls_alert_send_appropriate(tls->session, err);
-		return reason_set(reason, "TLS: %s", gnutls_strerror(err));
+		return reason_set(
+			reason,
+			"TLS: %s; find who alters or cuts the connection",
+			gnutls_strerror(err));
 	}
 }
 
@@ -253,7 +260,7 @@ int tls_install(struct tls *tls, char *reason)
 	if (!err)
 		err = get_keys(tls, true, &receive);
 	if (err)
-		ret = reason_set(reason, "TLS: no keys: %s",
+		ret = reason_set(reason, "TLS: no keys: %s; update GnuTLS",
 				 gnutls_strerror(err));
 	else
 		ret = ktls_install(tls->fd, &send, &receive, reason);

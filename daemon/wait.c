@@ -55,7 +55,7 @@ static void timeout(struct loop_timer *timer)
 		reason,
 		client->wait == CLIENT_WAIT_UP ?
 			"not up in time: partition%.200s; see xpmemctl status" :
-			"still up: partition%.200s",
+			"still up: partition%.190s; see xpmemctl status",
 		missing);
 	client_answer(client, reason);
 }
@@ -83,7 +83,7 @@ static int parse_ids(struct client *client, char **words, unsigned int nwords,
 
 	client->ids = calloc(nwords + 1, sizeof(*client->ids));
 	if (!client->ids)
-		return reason_set(reason, "no memory");
+		return reason_set(reason, "no memory for ids; free some");
 	client->nids = nwords;
 	for (i = 0; i < nwords; i++) {
 		if (request_parse_id(words[i], &client->ids[i], reason))
@@ -111,8 +111,9 @@ void wait_start(struct client *client, enum client_wait wait, char **words,
 	unsigned long ms = strtoul(words[1], &end, 10);
 
 	if (*end || ms > 1000ul * 1000 * 1000) {
-		client_answer(client,
-			      "the time-out is no number of milliseconds");
+		client_answer(
+			client,
+			"the time-out is no number of milliseconds; use an xpmemctl of this version");
 		return;
 	}
 	if (parse_ids(client, words + 2, nwords - 2, reason)) {

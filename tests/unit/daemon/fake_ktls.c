@@ -43,14 +43,16 @@ unsigned int fake_ktls_count(void)
 
 int ktls_probe(char *reason)
 {
-	return refusing ? reason_set(reason, "no TLS, says the test") : 0;
+	return refusing ?
+		       reason_set(reason, "no TLS, says the test; load tls") :
+		       0;
 }
 
 int ktls_install(int fd, const struct ktls_keys *send,
 		 const struct ktls_keys *receive, char *reason)
 {
 	if (refusing)
-		return reason_set(reason, "no TLS, says the test");
+		return reason_set(reason, "no TLS, says the test; load tls");
 	assert_true(count < SOCKETS);
 	sockets[count].fd = fd;
 	sockets[count].send = *send;

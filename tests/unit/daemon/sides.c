@@ -28,7 +28,8 @@ static int expect(void *owner, const struct message_hello *hello,
 	*terms = ((struct side *)owner)->terms;
 	if (sides_know)
 		return 0;
-	return reason_set(reason, "partition %u is no peer", hello->partid);
+	return reason_set(reason, "partition %u is no peer; add it",
+			  hello->partid);
 }
 
 static void done(void *owner, uint16_t partid,
@@ -44,6 +45,8 @@ static void done(void *owner, uint16_t partid,
 		side->result = *result;
 	else
 		reason_set(side->reason, "%s", reason);
+	if (!result)
+		assert_advises(reason);
 }
 
 const struct handshake_ops side_ops = { .expect = expect, .done = done };

@@ -28,4 +28,13 @@ const char *fence_script_input(void);
 			fail_msg("\"%s\" does not say \"%s\"", text, part); \
 	} while (0)
 
+/* Behind what happened, "; " and what to do: each message is like that. */
+#define assert_advises(text)                                    \
+	do {                                                    \
+		const char *at_ = strstr(text, "; ");           \
+		if (!at_ || strspn(at_ + 2, LETTERS) < 2)       \
+			fail_msg("\"%s\" has no action", text); \
+	} while (0)
+#define LETTERS "abcdefghijklmnopqrstuvwxyz"
+
 #endif

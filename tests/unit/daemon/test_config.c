@@ -198,6 +198,7 @@ static void test_wrong(void **state)
 	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		assert_int_equal(parse(&config, wrong[i].text), -1);
 		assert_contains(error, wrong[i].error);
+		assert_advises(error);
 		assert_null(config.peers);
 	}
 }

@@ -169,6 +169,7 @@ static void test_bad_requests(void **state)
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		ask(bad[i]);
 		assert_memory_equal(answer, "error\t", 6);
+		assert_advises(answer);
 	}
 	ask_bytes("sta\0tus\n", 8);
 	assert_memory_equal(answer, "error\t", 6);
@@ -216,7 +217,7 @@ static void test_fence_nothing(void **state)
 	assert_contains(answer, "there is nothing to fence");
 	have_session(XPMEM_SESSION_STATE_UP);
 	ask("fence 2\n");
-	assert_contains(answer, "fence only what is lost");
+	assert_contains(answer, "only what is lost can be fenced");
 	assert_int_equal(fake_kernel.fenced, 0);
 }
 
@@ -284,6 +285,7 @@ static void test_fence_command(void **state)
 		have_command(wrong[i].script);
 		ask("fence 2\n");
 		assert_contains(answer, wrong[i].answer);
+		assert_advises(answer);
 	}
 	unlink(config.fence_command);
 	ask("fence 2\n");
@@ -412,7 +414,8 @@ static void test_quarantine(void **state)
 	ask("fence 2\n");
 	ask("quarantine\n");
 	assert_contains(answer, "\tfailed=1\t");
-	assert_contains(answer, "status 1: no hands\tdo=xpmemctl fence 2");
+	assert_contains(answer, "status 1: no hands; look at the fence device\t"
+				"do=xpmemctl fence 2");
 }
 
 /* Only a socket is taken for what an earlier daemon left behind. */

@@ -47,7 +47,7 @@ static void test_diagnosis(void **state)
 		int ulp, keys;
 		const char *says;
 	} cases[] = {
-		{ ENOENT, 0, "no TLS for TCP: modprobe tls" },
+		{ ENOENT, 0, "no TLS for TCP; load it: modprobe tls" },
 		{ EOPNOTSUPP, 0, "it is not TCP" },
 		{ ENOTCONN, 0, "the connection ended" },
 		{ EEXIST, 0, "already" },

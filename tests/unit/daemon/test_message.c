@@ -75,6 +75,7 @@ static void test_bad_hello(void **state)
 						   reason),
 				 -1);
 		assert_contains(reason, bad_hellos[i].reason);
+		assert_advises(reason);
 	}
 	for (i = 0; i < 72; i++)
 		assert_int_equal(message_get_hello(buffer + HEADER, i, &hello,
@@ -118,6 +119,7 @@ static void test_bad_header(void **state)
 						    &length, reason),
 				 -1);
 		assert_contains(reason, bad_headers[i].reason);
+		assert_advises(reason);
 	}
 }
 

@@ -73,7 +73,7 @@ static void test_tls(void **state)
 	(void)state;
 	start("tls");
 	assert_contains(said, "no TLS: GnuTLS does not allow");
-	assert_contains(said, "configure \"security plain\"");
+	assert_contains(said, "use \"security plain\"");
 }
 
 /* Nothing of TLS is needed for it. */
