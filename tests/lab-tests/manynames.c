@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #define SIZE (16 * 1024UL)
 #define PER_USER 4096 /* names that a user may have on a partition */
@@ -144,6 +145,20 @@ static void thief(void *arg)
 	xt_name_looks_up("mine", 0);
 }
 
+/* A process may take its name back, whoever it is by then. */
+static void another_user(void *unused)
+{
+	xpmem_segid_t segid = xt_export(xt_map(SIZE), SIZE, 0666);
+	char name[32];
+
+	(void)unused;
+	xt_name_publishes("moved", segid, 0);
+	xt_need(!seteuid(1000), "seteuid");
+	xt_ok(!xpmem_unpublish("moved"), "unpublish, as another user");
+	snprintf(name, sizeof(name), "moved@%d", xt_me);
+	xt_name_looks_up(name, ENOENT);
+}
+
 static void arguments(void)
 {
 	xpmem_segid_t segid = xt_export(xt_map(SIZE), SIZE, 0666);
@@ -156,6 +171,7 @@ static void arguments(void)
 	bad_ioctl(segid);
 	xt_name_publishes("mine", other, 0);
 	xt_ok(!xt_join(xt_spawn(thief, &segid)), "another process tried");
+	xt_ok(!xt_join(xt_spawn(another_user, NULL)), "another user did");
 	xt_ok(!xpmem_remove(segid) && !xpmem_remove(other), "xpmem_remove");
 	xt_barrier("done");
 	xt_nothing_left("at the end");
