@@ -27,6 +27,8 @@ static const char help[] =
 	"  status           this partition, and the session with each peer\n"
 	"  segments         segments of this partition\n"
 	"  names            those of them that have a name for others to look up\n"
+	"  users            what each user has here: segments, permits, exported\n"
+	"                   pages, pages in quarantine\n"
 	"  peers            what is configured\n"
 	"  stats [NAME]     counters of the kernel, or one of them\n"
 	"  quarantine       pages that lost partitions may still reach, what is done\n"
@@ -227,6 +229,41 @@ static void add_name(const struct kernel_segment *segment, void *arg)
 		complain("no memory; free some");
 }
 
+static void add_user(const struct kernel_user *user, void *arg)
+{
+	char line[256];
+
+	snprintf(
+		line, sizeof(line),
+		"user\tuid=%u\tsegments=%llu\tpermits=%llu\texported=%llu\tquarantine=%llu",
+		user->uid, (unsigned long long)user->segments,
+		(unsigned long long)user->permits,
+		(unsigned long long)user->exported,
+		(unsigned long long)user->quarantine);
+	if (table_add(arg, line))
+		complain("no memory; free some");
+}
+
+static int run_users(const struct options *options, char **argv)
+{
+	char reason[REASON_SIZE];
+	struct table table;
+	int err;
+
+	(void)argv;
+	if (kernel_init(reason))
+		return complain("%s", reason);
+	table_init(&table);
+	err = kernel_user_each(add_user, &table, reason);
+	kernel_exit();
+	if (err)
+		complain("cannot list users: %s; run as root", reason);
+	else
+		table_print(&table, options->json);
+	table_free(&table);
+	return err ? 1 : 0;
+}
+
 static int list_segments(const struct options *options,
 			 void (*add)(const struct kernel_segment *segment,
 				     void *arg))
@@ -314,11 +351,12 @@ static const struct {
 	int min, max;
 	int (*run)(const struct options *options, char **argv);
 } commands[] = {
-	{ "status", 0, 0, run_simple },	  { "segments", 0, 0, run_segments },
-	{ "names", 0, 0, run_names },	  { "peers", 0, 0, run_simple },
-	{ "stats", 0, 1, run_stats },	  { "quarantine", 0, 0, run_simple },
-	{ "fence", 1, 2, run_fence },	  { "reload", 0, 0, run_simple },
-	{ "wait-up", 0, 2000, run_wait }, { "wait-lost", 1, 1, run_wait },
+	{ "status", 0, 0, run_simple },	    { "segments", 0, 0, run_segments },
+	{ "names", 0, 0, run_names },	    { "users", 0, 0, run_users },
+	{ "peers", 0, 0, run_simple },	    { "stats", 0, 1, run_stats },
+	{ "quarantine", 0, 0, run_simple }, { "fence", 1, 2, run_fence },
+	{ "reload", 0, 0, run_simple },	    { "wait-up", 0, 2000, run_wait },
+	{ "wait-lost", 1, 1, run_wait },
 };
 
 /* Returns -1 to go on, or the exit status. */

@@ -39,6 +39,8 @@ const char *const kernel_stat_names[XPMEM_A_STATS_MAX + 1] = {
 	[XPMEM_A_STATS_ATTACHES] = "attaches",
 	[XPMEM_A_STATS_LEASES_ENDED] = "leases-ended",
 	[XPMEM_A_STATS_REFUSED_GETS] = "refused-gets",
+	[XPMEM_A_STATS_REFUSED_LIMITS] = "refused-limits",
+	[XPMEM_A_STATS_THROTTLED_GETS] = "throttled-gets",
 	[XPMEM_A_STATS_NAMES] = "names",
 	[XPMEM_A_STATS_LOOKUPS] = "lookups",
 	[XPMEM_A_STATS_WAIT_MEDIAN_US] = "wait-median-us",
@@ -469,6 +471,53 @@ int kernel_segment_each(void (*each)(const struct kernel_segment *segment,
 	struct nl_msg *msg;
 
 	msg = new_request(XPMEM_CMD_SEGMENT_GET, NLM_F_DUMP, reason);
+	return msg ? transact(msg, &req) : -ENOMEM;
+}
+
+struct user_each {
+	void (*each)(const struct kernel_user *user, void *arg);
+	void *arg;
+};
+
+static void user_reply(struct nlattr **attrs, void *arg)
+{
+	struct nlattr *in[XPMEM_A_USER_MAX + 1];
+	const struct user_each *to = arg;
+	struct kernel_user user;
+
+	if (!attrs[XPMEM_A_USER] ||
+	    nla_parse_nested(in, XPMEM_A_USER_MAX, attrs[XPMEM_A_USER], NULL))
+		return;
+	user = (struct kernel_user){
+		.uid = get_u32(in[XPMEM_A_USER_UID]),
+		.segments = get_u64(in[XPMEM_A_USER_SEGMENTS]),
+		.permits = get_u64(in[XPMEM_A_USER_PERMITS]),
+		.exported = get_u64(in[XPMEM_A_USER_EXPORTED]),
+		.quarantine = get_u64(in[XPMEM_A_USER_QUARANTINE]),
+	};
+	to->each(&user, to->arg);
+}
+
+/**
+ * kernel_user_each - look at all users that have anything on this partition
+ * @each:   called for each, before this returns; must make no request
+ * @arg:    for @each
+ * @reason: filled in on failure
+ *
+ * Return: 0 or a negative errno.
+ */
+int kernel_user_each(void (*each)(const struct kernel_user *user, void *arg),
+		     void *arg, char *reason)
+{
+	struct user_each to = { .each = each, .arg = arg };
+	struct request req = {
+		.reply = user_reply,
+		.arg = &to,
+		.reason = reason,
+	};
+	struct nl_msg *msg;
+
+	msg = new_request(XPMEM_CMD_USER_GET, NLM_F_DUMP, reason);
 	return msg ? transact(msg, &req) : -ENOMEM;
 }
 

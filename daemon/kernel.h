@@ -72,6 +72,17 @@ struct kernel_segment {
 };
 
 /**
+ * struct kernel_user - what a user has on this partition; see user-get
+ */
+struct kernel_user {
+	uint32_t uid;
+	uint64_t segments;
+	uint64_t permits;
+	uint64_t exported;
+	uint64_t quarantine;
+};
+
+/**
  * struct kernel_stats - see stats-get
  * @partid: of this partition
  * @mode:   "rmap" or "range"
@@ -104,6 +115,8 @@ int kernel_peer_each(void (*each)(const struct kernel_peer *peer, void *arg),
 int kernel_segment_each(void (*each)(const struct kernel_segment *segment,
 				     void *arg),
 			void *arg, char *reason);
+int kernel_user_each(void (*each)(const struct kernel_user *user, void *arg),
+		     void *arg, char *reason);
 int kernel_stats_get(struct kernel_stats *stats, char *reason);
 int kernel_fence(uint16_t partid, uint64_t epoch, uint64_t *released,
 		 char *reason);

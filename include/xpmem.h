@@ -121,7 +121,8 @@ int xpmem_version(void);
  * xpmem_attach.  Nothing is pinned or faulted in.  The segment lives until
  * xpmem_remove, execve or exit of the caller.
  *
- * Errors: EINVAL an argument is outside what is said above; ENOMEM.
+ * Errors: EINVAL an argument is outside what is said above; EDQUOT the user has
+ * too many segments; ENOMEM.
  *
  * Return: the segment's name, or -1.
  */
@@ -158,7 +159,8 @@ int xpmem_remove(xpmem_segid_t segid);
  * Errors: EINVAL an argument is outside what is said above; ENOENT there is no
  * such segment; EACCES the segment's mode does not allow it; EHOSTUNREACH
  * there is no session with the segment's partition, or it ended before the
- * answer came; ENOMEM.  Only a signal that kills the caller ends the wait.
+ * answer came; EDQUOT the user has too many permits; EAGAIN too many gets of the
+ * user failed within a second; ENOMEM.  Only a signal that kills the caller ends the wait.
  *
  * Return: the permit's name, or -1.
  */

@@ -83,6 +83,8 @@ static int ask_error(const struct xpmem_request *request)
 		return -ENOENT;
 	case XPMEM_WIRE_ACCES:
 		return -EACCES;
+	case XPMEM_WIRE_BUSY:
+		return -EAGAIN;
 	case XPMEM_WIRE_NOMEM:
 		return -ENOMEM;
 	case 0:
@@ -102,7 +104,7 @@ static int ask_error(const struct xpmem_request *request)
  *
  * Context: process; waits, killable, until the home answers or the session
  * ends.
- * Return: 0, -ENOENT, -EACCES, -EHOSTUNREACH, -ENOMEM, -EINTR.
+ * Return: 0, -ENOENT, -EACCES, -EHOSTUNREACH, -EAGAIN, -ENOMEM, -EINTR.
  */
 int xpmem_session_ask(struct xpmem_session *session, u64 segid, bool write,
 		      u64 *pages)
@@ -179,24 +181,39 @@ static int permit_slot(struct xpmem_session *session, struct xpmem_segment *seg,
 }
 
 static u32 permit_give(struct xpmem_session *session,
-		       const struct xpmem_wire_get *msg, u64 *pages)
+		       const struct xpmem_wire_get *msg,
+		       const struct xpmem_caller *caller, u64 *pages)
 {
 	bool write = le32_to_cpu(msg->access) & XPMEM_WIRE_WRITE;
 	struct xpmem_segment *seg = xpmem_segment_get(le64_to_cpu(msg->segid));
 	u32 status = XPMEM_WIRE_OK;
-	struct xpmem_caller caller;
 
 	if (!seg)
 		return XPMEM_WIRE_NOENT;
-	xpmem_caller_remote(&caller, msg->uid, msg->gid, msg->groups,
-			    msg->ngroups);
-	if (!xpmem_segment_allows(seg, &caller, write))
+	if (!xpmem_segment_allows(seg, caller, write))
 		status = XPMEM_WIRE_ACCES;
 	else if (permit_slot(session, seg, write))
 		status = XPMEM_WIRE_NOMEM;
 	else
 		*pages = seg->pages;
 	xpmem_segment_put(seg);
+	return status;
+}
+
+/* Of a user of the other side so many may fail as of one here. */
+static u32 permit_try(struct xpmem_session *session,
+		      const struct xpmem_wire_get *msg, u64 *pages)
+{
+	struct xpmem_caller caller;
+	u32 status;
+
+	xpmem_caller_remote(&caller, msg->uid, msg->gid, msg->groups,
+			    msg->ngroups);
+	if (!xpmem_user_may_get(session->partid, caller.uid))
+		return XPMEM_WIRE_BUSY;
+	status = permit_give(session, msg, &caller, pages);
+	if (status == XPMEM_WIRE_NOENT || status == XPMEM_WIRE_ACCES)
+		xpmem_user_failed(session->partid, caller.uid);
 	return status;
 }
 
@@ -226,7 +243,7 @@ void xpmem_session_get_recv(struct xpmem_session *session,
 		xpmem_session_fail(session, "out of memory");
 		return;
 	}
-	status = permit_give(session, msg, &pages);
+	status = permit_try(session, msg, &pages);
 	if (status != XPMEM_WIRE_OK)
 		xpmem_count(refused_gets);
 	body = xpmem_message_payload(message);

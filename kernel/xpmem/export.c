@@ -125,29 +125,56 @@ static int place_add_locked(struct xpmem_export *e, struct xpmem_segment *seg,
 static struct xpmem_export *entry_create_locked(struct xpmem_serve *s,
 						struct folio *folio)
 {
+	unsigned long pages = folio_nr_pages(folio);
+	struct xpmem_user *user = s->seg->user;
 	struct xpmem_export *e;
 
-	if (!s->nr_spare || folio_test_set_rmap_external(folio))
-		return NULL;
+	if (!s->nr_spare)
+		return ERR_PTR(-EBUSY);
+	if (xpmem_user_export(user, pages, s->seg->unlimited))
+		return ERR_PTR(-EDQUOT);
+	if (folio_test_set_rmap_external(folio))
+		goto uncharge;
 	e = s->spare[s->nr_spare - 1];
 	memset(e, 0, sizeof(*e));
 	if (xa_err(xa_store(&xpmem_home.exports, folio_pfn(folio), e,
 			    GFP_NOWAIT | __GFP_NOWARN))) {
 		folio_clear_rmap_external(folio);
-		return NULL;
+		goto uncharge;
 	}
 	s->nr_spare--;
 	folio_get(folio);
 	e->folio = folio;
+	e->state.owner = xpmem_user_hold(user);
 	__module_get(THIS_MODULE);
-	xpmem_count_add(exported, folio_nr_pages(folio));
+	xpmem_count_add(exported, pages);
 	return e;
+
+uncharge:
+	xpmem_user_uncharge(user, XPMEM_USER_EXPORTED, pages);
+	return ERR_PTR(-EBUSY);
+}
+
+/**
+ * xpmem_export_uncharge - an entry leaves the tables
+ * @e: the entry; its owner's account is not its any more
+ *
+ * Context: under the home's lock.
+ */
+void xpmem_export_uncharge(struct xpmem_export *e)
+{
+	struct xpmem_user *user = xpmem_user_of(e->state.owner);
+
+	xpmem_user_uncharge(user, XPMEM_USER_EXPORTED,
+			    folio_nr_pages(e->folio));
+	xpmem_user_put(user);
 }
 
 static void entry_abandon_locked(struct xpmem_serve *s, struct xpmem_export *e)
 {
 	xa_erase(&xpmem_home.exports, folio_pfn(e->folio));
 	xpmem_count_sub(exported, folio_nr_pages(e->folio));
+	xpmem_export_uncharge(e);
 	folio_clear_rmap_external(e->folio);
 	folio_put(e->folio);
 	module_put(THIS_MODULE);
@@ -212,8 +239,8 @@ static int folio_grant_locked(struct xpmem_serve *s, struct folio *folio,
 		return -EBUSY;
 	if (!e)
 		e = entry_create_locked(s, folio);
-	if (!e)
-		return -EBUSY;
+	if (IS_ERR(e))
+		return PTR_ERR(e);
 	if (!place_find(e, s->seg, base))
 		err = e->state.phase == XPMEM_ENTRY_REVOKING ?
 			      -EBUSY :
@@ -321,8 +348,9 @@ static void writable_locked(struct xpmem_serve *s)
  * @message: consumed, and queued, if this returns 0
  *
  * Context: under the segment's lock for reading and the home's lock.
- * Return: 0; -EBUSY if the touched page cannot be granted now; -ENOENT if the
- * importer is gone or has let go since.
+ * Return: 0; -EBUSY if the touched page cannot be granted now; -EDQUOT if the
+ * exporter has too many exported or in quarantine; -ENOENT if the importer is gone
+ * or has let go since.
  */
 int xpmem_export_grant_locked(struct xpmem_serve *s,
 			      struct xpmem_message *message)
@@ -330,6 +358,7 @@ int xpmem_export_grant_locked(struct xpmem_serve *s,
 	struct xpmem_wire_grant *body = xpmem_message_payload(message);
 	void *word = xa_load(&s->seg->remote, s->session->slot);
 	unsigned int i, pages = 0;
+	int err;
 
 	if (s->session->phase != XPMEM_PEER_UP || s->session->closing ||
 	    !word ||
@@ -337,8 +366,9 @@ int xpmem_export_grant_locked(struct xpmem_serve *s,
 		    s->remote / XPMEM_REMOTE_GEN)
 		return -ENOENT;
 	writable_locked(s);
-	if (page_grant_locked(s, s->target))
-		return -EBUSY;
+	err = page_grant_locked(s, s->target);
+	if (err)
+		return err == -EDQUOT ? err : -EBUSY;
 	for (i = 0; i < s->count; i++) {
 		if (i != s->target &&
 		    (held_already(s, i) || page_grant_locked(s, i)))

@@ -131,6 +131,7 @@ int xpmem_export_grant_locked(struct xpmem_serve *s,
 int xpmem_export_alloc_bulk(void **entries, unsigned int count);
 void xpmem_export_free_bulk(void **entries, unsigned int count);
 void xpmem_export_free(struct xpmem_export *e);
+void xpmem_export_uncharge(struct xpmem_export *e);
 
 /**
  * struct xpmem_reaped - what left the home's tables and must be given back

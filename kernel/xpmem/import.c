@@ -156,7 +156,7 @@ static struct xpmem_import *import_find(struct xpmem_session *session,
  * Context: process; waits, killable, until the home answers or its session
  * ends.
  * Return: the image with a reference; ERR_PTR of -EHOSTUNREACH without a
- * session, -ENOENT, -EACCES, -ENOMEM, -EINTR.
+ * session, -ENOENT, -EACCES, -EAGAIN, -ENOMEM, -EINTR.
  */
 struct xpmem_import *xpmem_import_open(u64 segid, bool write)
 {

@@ -20,6 +20,7 @@ static int __init xpmem_init(void)
 		       XPMEM_PARTID_MAX);
 		return -EINVAL;
 	}
+	xpmem_user_init();
 	xpmem_name_init();
 	err = xpmem_inode_init();
 	if (err)
@@ -87,6 +88,7 @@ static void __exit xpmem_exit(void)
 	xpmem_export_exit();
 	xpmem_attach_exit();
 	xpmem_inode_exit();
+	xpmem_user_exit();
 }
 
 module_init(xpmem_init);

@@ -256,6 +256,51 @@ int xpmem_nl_segment_get_dumpit(struct sk_buff *skb,
 	return skb->len;
 }
 
+static int put_account(struct sk_buff *skb, const struct xpmem_user_info *info)
+{
+	static const int attrs[XPMEM_USER_COUNTS] = {
+		[XPMEM_USER_SEGMENTS] = XPMEM_A_USER_SEGMENTS,
+		[XPMEM_USER_PERMITS] = XPMEM_A_USER_PERMITS,
+		[XPMEM_USER_EXPORTED] = XPMEM_A_USER_EXPORTED,
+		[XPMEM_USER_QUARANTINE] = XPMEM_A_USER_QUARANTINE,
+	};
+	struct nlattr *nest = nla_nest_start(skb, XPMEM_A_USER);
+	int i;
+
+	if (!nest || nla_put_u32(skb, XPMEM_A_USER_UID, info->uid))
+		return -EMSGSIZE;
+	for (i = 0; i < XPMEM_USER_COUNTS; i++)
+		if (nla_put_u64_64bit(skb, attrs[i], info->count[i],
+				      XPMEM_A_USER_PAD))
+			return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+int xpmem_nl_user_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	u64 *cursor = (u64 *)cb->ctx;
+	struct xpmem_user_info info;
+	void *entry;
+	u64 next;
+	int err = check_attrs(cb->nlh, 0, cb->extack);
+
+	if (err)
+		return err;
+	for (next = *cursor; !xpmem_user_info_next(&next, &info);
+	     *cursor = next) {
+		entry = start_entry(skb, cb, XPMEM_CMD_USER_GET);
+		if (!entry)
+			break;
+		if (put_account(skb, &info)) {
+			genlmsg_cancel(skb, entry);
+			break;
+		}
+		genlmsg_end(skb, entry);
+	}
+	return skb->len;
+}
+
 #define STAT(attr, member)                                                 \
 	{                                                                  \
 		XPMEM_A_STATS_##attr, offsetof(struct xpmem_stats, member) \
@@ -285,6 +330,8 @@ static const struct {
 	STAT(NAMES, names),
 	STAT(LOOKUPS, lookups),
 	STAT(LEASES_ENDED, leases_ended),
+	STAT(REFUSED_LIMITS, refused_limits),
+	STAT(THROTTLED_GETS, throttled_gets),
 	STAT(WAIT_MEDIAN_US, wait_median_us),
 	STAT(WAIT_MAX_US, wait_max_us),
 };

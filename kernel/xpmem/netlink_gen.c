@@ -31,7 +31,7 @@ const struct nla_policy xpmem_main_nl_policy[XPMEM_A_SECURITY + 1] = {
 };
 
 /* Ops table for xpmem */
-const struct genl_small_ops xpmem_nl_ops[7] = {
+const struct genl_small_ops xpmem_nl_ops[8] = {
 	{
 		.cmd	= XPMEM_CMD_SESSION_ADD,
 		.doit	= xpmem_nl_session_add_doit,
@@ -65,6 +65,11 @@ const struct genl_small_ops xpmem_nl_ops[7] = {
 	{
 		.cmd	= XPMEM_CMD_PEER_GET,
 		.dumpit	= xpmem_nl_peer_get_dumpit,
+		.flags	= GENL_ADMIN_PERM,
+	},
+	{
+		.cmd	= XPMEM_CMD_USER_GET,
+		.dumpit	= xpmem_nl_user_get_dumpit,
 		.flags	= GENL_ADMIN_PERM,
 	},
 };

@@ -15,7 +15,7 @@
 extern const struct nla_policy xpmem_main_nl_policy[XPMEM_A_SECURITY + 1];
 
 /* Ops table for xpmem */
-extern const struct genl_small_ops xpmem_nl_ops[7];
+extern const struct genl_small_ops xpmem_nl_ops[8];
 
 int xpmem_nl_session_add_doit(struct sk_buff *skb, struct genl_info *info);
 int xpmem_nl_session_del_doit(struct sk_buff *skb, struct genl_info *info);
@@ -26,6 +26,7 @@ int xpmem_nl_segment_get_dumpit(struct sk_buff *skb,
 int xpmem_nl_stats_get_doit(struct sk_buff *skb, struct genl_info *info);
 int xpmem_nl_fence_doit(struct sk_buff *skb, struct genl_info *info);
 int xpmem_nl_peer_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
+int xpmem_nl_user_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb);
 
 enum {
 	XPMEM_NLGRP_EVENTS,

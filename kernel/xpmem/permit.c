@@ -6,6 +6,7 @@
  * segment's home, from its mode and the caller's credentials, never from what
  * the caller says.
  */
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/random.h>
 #include <linux/sched/mm.h>
@@ -53,9 +54,12 @@ static int permit_local(struct xpmem_permit *permit, u64 segid)
 
 static int permit_target(struct xpmem_permit *permit, u64 segid)
 {
+	bool unlimited = xpmem_user_unlimited();
 	struct xpmem_import *imp;
 	int err = 0;
 
+	if (!unlimited && !xpmem_user_may_get(xpmem_partid, current_euid()))
+		return -EAGAIN;
 	if (segid >> XPMEM_SEGID_SHIFT == xpmem_partid) {
 		err = permit_local(permit, segid);
 	} else {
@@ -67,7 +71,50 @@ static int permit_target(struct xpmem_permit *permit, u64 segid)
 	}
 	if (err)
 		xpmem_count(refused_gets);
+	if (!unlimited && (err == -ENOENT || err == -EACCES))
+		xpmem_user_failed(xpmem_partid, current_euid());
 	return err;
+}
+
+/* At the end of the right, not of the last attachment that still has it. */
+static void permit_uncharge(struct xpmem_permit *permit)
+{
+	if (permit->charged)
+		xpmem_user_uncharge(permit->user, XPMEM_USER_PERMITS, 1);
+	permit->charged = false;
+}
+
+static struct xpmem_permit *permit_alloc(struct xpmem_process *process,
+					 bool write)
+{
+	struct xpmem_permit *permit =
+		kzalloc(sizeof(*permit), GFP_KERNEL_ACCOUNT);
+	int err = -ENOMEM;
+
+	if (!permit)
+		return ERR_PTR(-ENOMEM);
+	permit->user = xpmem_user_get(current_euid());
+	if (!permit->user)
+		goto free;
+	err = xpmem_user_charge(permit->user, XPMEM_USER_PERMITS, 1,
+				xpmem_user_unlimited());
+	if (err) {
+		xpmem_count(refused_limits);
+		goto put_user;
+	}
+	permit->charged = true;
+	INIT_LIST_HEAD(&permit->node);
+	spin_lock_init(&permit->lock);
+	permit->mm = process->mm;
+	permit->write = write;
+	xpmem_count(permits);
+	return permit;
+
+put_user:
+	xpmem_user_put(permit->user);
+free:
+	kfree(permit);
+	return ERR_PTR(err);
 }
 
 /**
@@ -79,22 +126,17 @@ static int permit_target(struct xpmem_permit *permit, u64 segid)
  *
  * Context: process; may sleep; another partition is waited for, killable.
  * Return: 0; -ENOENT no such segment; -EACCES its mode does not allow it;
- * -EHOSTUNREACH no session to its partition; -ENOMEM, -EINTR.
+ * -EHOSTUNREACH no session to its partition; -EDQUOT the user has too many
+ * permits; -EAGAIN too many of its gets failed within a second; -ENOMEM, -EINTR.
  */
 int xpmem_permit_create(struct xpmem_process *process, u64 segid, bool write,
 			u64 *apid)
 {
-	struct xpmem_permit *permit;
+	struct xpmem_permit *permit = permit_alloc(process, write);
 	int err;
 
-	permit = kzalloc(sizeof(*permit), GFP_KERNEL_ACCOUNT);
-	if (!permit)
-		return -ENOMEM;
-	INIT_LIST_HEAD(&permit->node);
-	spin_lock_init(&permit->lock);
-	permit->mm = process->mm;
-	permit->write = write;
-	xpmem_count(permits);
+	if (IS_ERR(permit))
+		return PTR_ERR(permit);
 	err = permit_target(permit, segid);
 	if (err)
 		goto free;
@@ -177,6 +219,7 @@ void xpmem_permit_destroy(struct xpmem_permit *permit)
 	/* Of an address space that has ended nothing is left; spare the others. */
 	if (left)
 		xpmem_zap(xpmem_permit_inode(permit)->i_mapping, 0, 0);
+	permit_uncharge(permit);
 	xpmem_permit_put(permit);
 }
 
@@ -223,6 +266,8 @@ void xpmem_permit_free(struct xpmem_permit *permit)
 	}
 	if (permit->import)
 		xpmem_import_put(permit->import);
+	permit_uncharge(permit);
+	xpmem_user_put(permit->user);
 	kfree(permit);
 	xpmem_uncount(permits);
 }

@@ -123,6 +123,7 @@ void xpmem_reap_entry_locked(struct xpmem_export *e,
 		e->state.flags |= XPMEM_EXPORT_DEAD;
 		reaped->folios++;
 		reaped->pages += folio_nr_pages(e->folio);
+		xpmem_export_uncharge(e);
 		/* And no reference: whoever waited for the folio counts them. */
 		folio_give_back(e);
 	}
@@ -246,6 +247,18 @@ void xpmem_reap(struct xpmem_reaped *reaped)
 	memset(reaped, 0, sizeof(*reaped));
 }
 
+/* Whose pages are in quarantine, or leave it. */
+static void quarantine_locked(struct xpmem_export *e, enum xpmem_entry_event ev)
+{
+	struct xpmem_user *user = xpmem_user_of(e->state.owner);
+	unsigned long pages = folio_nr_pages(e->folio);
+
+	if (ev == XPMEM_ENTRY_EV_LOST)
+		xpmem_user_charge(user, XPMEM_USER_QUARANTINE, pages, true);
+	else if (ev == XPMEM_ENTRY_EV_FENCED)
+		xpmem_user_uncharge(user, XPMEM_USER_QUARANTINE, pages);
+}
+
 /**
  * xpmem_reap_slot - tell every entry what became of an importer
  * @slot: the importer
@@ -273,6 +286,7 @@ u64 xpmem_reap_slot(unsigned int slot, enum xpmem_entry_event ev)
 			if (!(e->state.importers & arg.slots))
 				continue;
 			pages += folio_nr_pages(e->folio);
+			quarantine_locked(e, ev);
 			xpmem_reap_event_locked(e, ev, &arg, &reaped);
 		}
 		spin_unlock(&xpmem_home.lock);

@@ -138,6 +138,12 @@ static struct xpmem_segment *segment_alloc(unsigned long start, size_t size,
 		kfree(seg);
 		return err;
 	}
+	seg->user = xpmem_user_get(current_euid());
+	if (!seg->user) {
+		iput(seg->inode);
+		kfree(seg);
+		return ERR_PTR(-ENOMEM);
+	}
 	kref_init(&seg->ref);
 	INIT_LIST_HEAD(&seg->node);
 	INIT_WORK(&seg->zap_work, segment_zap);
@@ -150,6 +156,7 @@ static struct xpmem_segment *segment_alloc(unsigned long start, size_t size,
 	mmgrab(seg->mm);
 	seg->pid = task_tgid_nr(current);
 	seg->uid = current_euid();
+	seg->unlimited = xpmem_user_unlimited();
 	seg->gid = current_egid();
 	seg->mode = mode;
 	seg->start = start;
@@ -169,8 +176,8 @@ static struct xpmem_segment *segment_alloc(unsigned long start, size_t size,
  * Nothing needs to be mapped there, now or ever.
  *
  * Context: process; may sleep; takes the mmap_lock.
- * Return: 0, -EINVAL for an impossible range, -ENOMEM; -ERESTARTNOINTR, a signal
- * is pending.
+ * Return: 0, -EINVAL for an impossible range; -EDQUOT the user has too many
+ * segments; -ENOMEM; -ERESTARTNOINTR, a signal is pending.
  */
 int xpmem_segment_create(struct xpmem_process *process, unsigned long start,
 			 size_t size, umode_t mode, u64 *segid)
@@ -183,13 +190,19 @@ int xpmem_segment_create(struct xpmem_process *process, unsigned long start,
 	seg = segment_alloc(start, size, mode);
 	if (IS_ERR(seg))
 		return PTR_ERR(seg);
+	err = xpmem_user_charge(seg->user, XPMEM_USER_SEGMENTS, 1,
+				seg->unlimited);
+	if (err) {
+		xpmem_count(refused_limits);
+		goto put;
+	}
 	err = mmu_interval_notifier_insert(&seg->notifier, seg->mm, start, size,
 					   &segment_notifier_ops);
 	/* The first one of an address space takes all its locks. */
 	if (err == -EINTR)
 		err = -ERESTARTNOINTR;
 	if (err)
-		goto put;
+		goto uncharge;
 	seg->seq = mmu_interval_read_begin(&seg->notifier);
 	err = segment_name(seg);
 	if (err)
@@ -203,6 +216,8 @@ int xpmem_segment_create(struct xpmem_process *process, unsigned long start,
 
 remove_notifier:
 	mmu_interval_notifier_remove(&seg->notifier);
+uncharge:
+	xpmem_user_uncharge(seg->user, XPMEM_USER_SEGMENTS, 1);
 put:
 	xpmem_segment_put(seg);
 	return err;
@@ -227,6 +242,8 @@ void xpmem_segment_destroy(struct xpmem_segment *seg)
 	xpmem_zap(seg->inode->i_mapping, 0, 0);
 	xpmem_revoke_range(seg, 0, seg->pages - 1, true);
 	mmu_interval_notifier_remove(&seg->notifier);
+	/* Permits of others may keep the object: that is on their account. */
+	xpmem_user_uncharge(seg->user, XPMEM_USER_SEGMENTS, 1);
 	xpmem_segment_put(seg);
 }
 
@@ -312,6 +329,7 @@ static void segment_free(struct kref *ref)
 	xa_destroy(&seg->mapped);
 	iput(seg->inode);
 	mmdrop(seg->mm);
+	xpmem_user_put(seg->user);
 	kfree(seg);
 	xpmem_uncount(segments);
 }

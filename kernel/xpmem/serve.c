@@ -181,6 +181,7 @@ static enum xpmem_wire_status error_status(int err)
 	case -ENOENT:
 		return XPMEM_WIRE_NOENT;
 	case -EACCES:
+	case -EDQUOT:
 		return XPMEM_WIRE_ACCES;
 	case -EOPNOTSUPP:
 		return XPMEM_WIRE_NOTSUP;
@@ -222,6 +223,8 @@ static void serve_work(struct work_struct *work)
 	body->req = cpu_to_le64(s->req);
 	body->segid = cpu_to_le64(s->seg->segid);
 	err = serve(s, message);
+	if (err == -EDQUOT)
+		xpmem_user_tell(s->seg->user);
 	if (err)
 		refuse(s, message, err);
 	xpmem_segment_put(s->seg);

@@ -40,6 +40,7 @@ struct xpmem_permit;
 struct xpmem_message;
 struct xpmem_segment;
 struct xpmem_session;
+struct xpmem_user;
 struct xpmem_young;
 
 #define XPMEM_VERSION 0x00030000
@@ -66,17 +67,19 @@ struct xpmem_young;
 #define XPMEM_PLACE_LARGE XA_MARK_1
 
 /* stats.c: every counter of /sys, netlink and xpmemctl, in one list. */
-#define XPMEM_COUNTERS(X)                                                      \
-	X(segments)                                                            \
-	X(names)                                                               \
-	X(permits)                                                             \
-	X(attachments)                                                         \
-	X(imports)                                                             \
-	X(exported)                                                            \
-	X(granted)                                                             \
-	X(revoked) X(acked) X(released) X(quarantine) X(faults_local)          \
-		X(faults_huge) X(faults_remote) X(fetches) X(gets) X(attaches) \
-			X(refused_gets) X(lookups) X(leases_ended)
+#define XPMEM_COUNTERS(X)                                                 \
+	X(segments)                                                       \
+	X(names)                                                          \
+	X(permits)                                                        \
+	X(attachments)                                                    \
+	X(imports)                                                        \
+	X(exported)                                                       \
+	X(granted)                                                        \
+	X(revoked)                                                        \
+	X(acked) X(released) X(quarantine) X(faults_local) X(faults_huge) \
+		X(faults_remote) X(fetches) X(gets) X(attaches)           \
+			X(refused_gets) X(lookups) X(leases_ended)        \
+				X(refused_limits) X(throttled_gets)
 
 /* Each CPU counts for itself; only the sum over all of them means anything. */
 struct xpmem_counters {
@@ -176,6 +179,47 @@ void xpmem_caller_remote(struct xpmem_caller *caller, __le32 uid, __le32 gid,
 			 const __le32 *groups, __le32 ngroups);
 __le32 xpmem_caller_tell(__le32 *uid, __le32 *gid, __le32 *groups);
 
+/* --- user.c -------------------------------------------------------------- */
+
+/**
+ * enum xpmem_user_count - what is counted for each user, and limited
+ * @XPMEM_USER_SEGMENTS:   that it made and that live
+ * @XPMEM_USER_PERMITS:    that its processes have
+ * @XPMEM_USER_EXPORTED:   pages of its segments that other partitions hold
+ * @XPMEM_USER_QUARANTINE: of those, pages held by lost partitions
+ * @XPMEM_USER_COUNTS:     how many kinds
+ */
+enum xpmem_user_count {
+	XPMEM_USER_SEGMENTS,
+	XPMEM_USER_PERMITS,
+	XPMEM_USER_EXPORTED,
+	XPMEM_USER_QUARANTINE,
+	XPMEM_USER_COUNTS,
+};
+
+struct xpmem_user_info {
+	u32 uid;
+	u64 count[XPMEM_USER_COUNTS];
+};
+
+void xpmem_user_init(void);
+void xpmem_user_exit(void);
+struct xpmem_user *xpmem_user_get(kuid_t uid);
+u16 xpmem_user_hold(struct xpmem_user *user);
+struct xpmem_user *xpmem_user_of(u16 id);
+void xpmem_user_put(struct xpmem_user *user);
+bool xpmem_user_unlimited(void);
+int xpmem_user_charge(struct xpmem_user *user, enum xpmem_user_count what,
+		      unsigned long n, bool unlimited);
+void xpmem_user_uncharge(struct xpmem_user *user, enum xpmem_user_count what,
+			 unsigned long n);
+int xpmem_user_export(struct xpmem_user *user, unsigned long pages,
+		      bool unlimited);
+void xpmem_user_tell(const struct xpmem_user *user);
+bool xpmem_user_may_get(u16 partid, kuid_t uid);
+void xpmem_user_failed(u16 partid, kuid_t uid);
+int xpmem_user_info_next(u64 *cursor, struct xpmem_user_info *info);
+
 /* --- segment.c --------------------------------------------------------- */
 
 /**
@@ -197,6 +241,8 @@ struct xpmem_users {
  * @mm:       the exporter's address space, held by mmgrab()
  * @pid:      of the exporter, for the administrator
  * @uid:      the exporter's effective user
+ * @user:     its account; a reference
+ * @unlimited: no limit counts for it
  * @gid:      the exporter's effective group
  * @mode:     who may get a permit
  * @start:    first address, page aligned
@@ -227,6 +273,8 @@ struct xpmem_segment {
 	struct mm_struct *mm;
 	pid_t pid;
 	kuid_t uid;
+	struct xpmem_user *user;
+	bool unlimited;
 	kgid_t gid;
 	umode_t mode;
 	unsigned long start;
@@ -302,13 +350,11 @@ u32 xpmem_name_find(const struct xpmem_query *query,
 		    const struct xpmem_caller *caller,
 		    struct xpmem_match *match);
 void xpmem_name_init(void);
-int xpmem_name_resolve(const struct xpmem_query *query, u16 partid,
-		       u64 *segid);
+int xpmem_name_resolve(const struct xpmem_query *query, u16 partid, u64 *segid);
 void xpmem_session_lookup_recv(struct xpmem_session *session,
 			       const struct xpmem_wire_lookup *msg);
-const char *
-xpmem_session_found_recv(struct xpmem_session *session,
-			 const struct xpmem_wire_lookup_reply *msg);
+const char *xpmem_session_found_recv(struct xpmem_session *session,
+				     const struct xpmem_wire_lookup_reply *msg);
 
 /* --- permit.c ---------------------------------------------------------- */
 
@@ -321,6 +367,8 @@ xpmem_session_found_recv(struct xpmem_session *session,
  * @process:     whose right it is; compared, never used
  * @apid:        its name
  * @mm:          the importer's address space; compared, never used
+ * @user:        whose it is, for the limits; a reference
+ * @charged:     it counts for @user
  * @write:       may be attached read-write
  * @dead:        released: attachments of it fault with SIGBUS
  * @segment:     what it is for, if that is on this partition
@@ -333,6 +381,8 @@ struct xpmem_permit {
 	struct xpmem_process *process;
 	u64 apid;
 	struct mm_struct *mm;
+	struct xpmem_user *user;
+	bool charged;
 	bool write;
 	bool dead;
 	struct xpmem_segment *segment;

@@ -272,6 +272,9 @@ static void wrong_requests(void)
 	xt_nl_begin(&nl, XPMEM_CMD_PEER_GET, NLM_F_DUMP);
 	xt_nl_put(&nl, 200, &data, sizeof(data));
 	refused(xt_nl_call(&nl, NULL), "peer-get: unknown attribute");
+	xt_nl_begin(&nl, XPMEM_CMD_USER_GET, NLM_F_DUMP);
+	xt_nl_put(&nl, 200, &data, sizeof(data));
+	refused(xt_nl_call(&nl, NULL), "user-get: unknown attribute");
 	xt_nl_begin(&nl, XPMEM_CMD_FENCE, 0);
 	memcpy(nl.buf + nl.len, &attr, sizeof(attr));
 	nl.len += sizeof(attr);
@@ -290,6 +293,7 @@ static void stranger(void *arg)
 		XPMEM_CMD_SESSION_GET,
 		XPMEM_CMD_SEGMENT_GET,
 		XPMEM_CMD_PEER_GET,
+		XPMEM_CMD_USER_GET,
 	};
 
 	(void)arg;

@@ -78,6 +78,7 @@ enum xpmem_entry_event {
  * @seq:       revoke number from which on acknowledgements count
  * @phase:     enum xpmem_entry_phase
  * @flags:     the caller's own
+ * @owner:     the caller's own
  */
 struct xpmem_entry_state {
 	u64 importers;
@@ -85,7 +86,7 @@ struct xpmem_entry_state {
 	u32 seq;
 	u8 phase;
 	u8 flags;
-	u16 reserved;
+	u16 owner;
 };
 
 /**
