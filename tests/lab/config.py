@@ -71,6 +71,8 @@ class Config:
                  "rcupdate.rcu_cpu_stall_timeout=120", f"LAB_ID={ident}",
                  f'LAB_DIR="{self.directory}"', f'LAB_INIT="{LAB}/guest-init"',
                  f'LAB_TMP="{" ".join(self.below_tmp())}"']
+        if self.accelerator[1].startswith("tcg") and not self.icount:
+            words += emulated_clock()
         if self.mem >= 8192:
             # memory is in pieces by the time that anybody could ask for it
             words += ["hugepagesz=1G", "hugepages=1"]
@@ -151,6 +153,21 @@ class Config:
             for tool in ("build/sbin/xpmemd", "build/bin/xpmemctl"):
                 if not os.path.exists(os.path.join(REPO, tool)):
                     raise LabError(f"{tool} is missing: run make")
+
+
+def emulated_clock():
+    """The rate of an emulated TSC, which is the host's.
+
+    A guest measures it while it boots, against timers that a busy host delivers late, and
+    may then have a clock that runs several times too fast: no lease is worth anything then.
+    """
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
+        fields = dict(line.split(":", 1) for line in f if ":" in line)
+    fields = {key.strip(): value.strip() for key, value in fields.items()}
+    if "constant_tsc" not in fields.get("flags", "").split():
+        return []
+    # twice the MHz of the TSC, whatever the CPU's own frequency is
+    return [f"tsc_early_khz={round(float(fields['bogomips']) * 500)}"]
 
 
 def nul_separated(words):
