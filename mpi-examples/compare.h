@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How long a collective operation takes, beside MPI's own. */
+/* How long a collective operation takes, beside MPI's own: medians. */
 #ifndef COMPARE_H
 #define COMPARE_H
 
