@@ -20,7 +20,7 @@
 	X("latency-256", PING_PONG, 256, 0, "256 bytes" TO_AND_FRO)     \
 	X("latency-4k", PING_PONG, 4 * KIB, 0, "4 KiB" TO_AND_FRO)      \
 	X("latency-64k", PING_PONG, 64 * KIB, 0, "64 KiB" TO_AND_FRO)   \
-	X("latency-1m", PING_PONG, MIB, 1.0 / 3, "1 MiB" TO_AND_FRO)    \
+	X("latency-1m", PING_PONG, MIB, 0.333, "1 MiB" TO_AND_FRO)    \
 	X("bandwidth-64k", ONE_WAY, 64 * KIB, 0, "64 KiB, one way")     \
 	X("bandwidth-1m", ONE_WAY, MIB, 0, "1 MiB, one way")            \
 	X("both-ways-64k", BOTH_WAYS, 64 * KIB, 0, "64 KiB, both ways") \
