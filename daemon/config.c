@@ -14,34 +14,9 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "configparse.h"
 
-#define WORDS_MAX 32
-
-/**
- * struct parser - where the parser is
- * @config: being filled
- * @path:   for messages
- * @line:   present line, from 1
- * @word:   words of the present line
- * @nwords: how many
- * @peer:   the block that the line is in; NULL outside
- * @seen:   bit per directive seen, outside and inside the present block
- * @error:  CONFIG_ERROR_SIZE bytes for the message
- */
-struct parser {
-	struct config *config;
-	const char *path;
-	unsigned int line;
-	char *word[WORDS_MAX];
-	unsigned int nwords;
-	struct config_peer *peer;
-	unsigned int seen;
-	unsigned int seen_peer;
-	char *error;
-};
-
-__attribute__((format(printf, 3, 4))) static int
-fail(struct parser *p, unsigned int line, const char *fmt, ...)
+int parser_fail(struct parser *p, unsigned int line, const char *fmt, ...)
 {
 	va_list args;
 	int n;
@@ -55,8 +30,8 @@ fail(struct parser *p, unsigned int line, const char *fmt, ...)
 	return -1;
 }
 
-static int parse_number(struct parser *p, unsigned int word, unsigned long min,
-			unsigned long max, unsigned long *value)
+int parser_number(struct parser *p, unsigned int word, unsigned long min,
+		  unsigned long max, unsigned long *value)
 {
 	const char *text = p->word[word];
 	char *end;
@@ -65,9 +40,10 @@ static int parse_number(struct parser *p, unsigned int word, unsigned long min,
 	*value = strtoul(text, &end, 10);
 	if (*text < '0' || *text > '9' || *end || errno || *value < min ||
 	    *value > max)
-		return fail(p, p->line,
-			    "%s is \"%s\"; give a number from %lu to %lu",
-			    p->word[0], text, min, max);
+		return parser_fail(
+			p, p->line,
+			"%s is \"%s\"; give a number from %lu to %lu",
+			p->word[0], text, min, max);
 	return 0;
 }
 
@@ -76,9 +52,10 @@ static int parse_text(struct parser *p, char *text, size_t size)
 	size_t length = strlen(p->word[1]);
 
 	if (!length || length >= size)
-		return fail(p, p->line,
-			    "%s has %zu characters; give 1 to %zu of them",
-			    p->word[0], length, size - 1);
+		return parser_fail(
+			p, p->line,
+			"%s has %zu characters; give 1 to %zu of them",
+			p->word[0], length, size - 1);
 	memcpy(text, p->word[1], length + 1);
 	return 0;
 }
@@ -86,19 +63,20 @@ static int parse_text(struct parser *p, char *text, size_t size)
 static int parse_path(struct parser *p, char *text, size_t size)
 {
 	if (p->word[1][0] != '/')
-		return fail(p, p->line,
-			    "%s is \"%s\"; give a path that starts with /",
-			    p->word[0], p->word[1]);
+		return parser_fail(
+			p, p->line,
+			"%s is \"%s\"; give a path that starts with /",
+			p->word[0], p->word[1]);
 	return parse_text(p, text, size);
 }
 
-static int parse_address(struct parser *p, struct config_address *address)
+int parser_address(struct parser *p, struct config_address *address)
 {
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&address->addr;
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&address->addr;
 	unsigned long port;
 
-	if (parse_number(p, 2, 1, 65535, &port))
+	if (parser_number(p, 2, 1, 65535, &port))
 		return -1;
 	if (inet_pton(AF_INET, p->word[1], &v4->sin_addr) == 1) {
 		v4->sin_family = AF_INET;
@@ -109,7 +87,7 @@ static int parse_address(struct parser *p, struct config_address *address)
 		v6->sin6_port = htons((uint16_t)port);
 		address->length = sizeof(*v6);
 	} else {
-		return fail(
+		return parser_fail(
 			p, p->line,
 			"\"%s\" is no address; give it in numbers, as 192.0.2.1 or 2001:db8::1",
 			p->word[1]);
@@ -121,7 +99,7 @@ static int set_partid(struct parser *p)
 {
 	unsigned long value;
 
-	if (parse_number(p, 1, 1, XPMEM_PARTID_MAX, &value))
+	if (parser_number(p, 1, 1, XPMEM_PARTID_MAX, &value))
 		return -1;
 	p->config->partid = (uint16_t)value;
 	return 0;
@@ -129,7 +107,7 @@ static int set_partid(struct parser *p)
 
 static int set_listen(struct parser *p)
 {
-	return parse_address(p, &p->config->listen);
+	return parser_address(p, &p->config->listen);
 }
 
 static int set_control(struct parser *p)
@@ -150,7 +128,7 @@ static int set_fence_command(struct parser *p)
 	if (parse_path(p, command, sizeof(p->config->fence_command)))
 		return -1;
 	if (access(command, X_OK))
-		return fail(
+		return parser_fail(
 			p, p->line,
 			"fence-command %s cannot be run (%s); install it or correct the path",
 			command, strerror(errno));
@@ -168,36 +146,44 @@ static int set_fence_options(struct parser *p)
 		const char *word = p->word[i], *equals = strchr(word, '=');
 
 		if (!equals || equals == word)
-			return fail(p, p->line,
-				    "%s has \"%.64s\"; write KEY=VALUE",
-				    p->word[0], word);
+			return parser_fail(p, p->line,
+					   "%s has \"%.64s\"; write KEY=VALUE",
+					   p->word[0], word);
 		if (!strncasecmp(word, "action=", 7) ||
 		    !strncasecmp(word, "option=", 7))
-			return fail(p, p->line, "%s has an action; remove it",
-				    p->word[0]);
+			return parser_fail(p, p->line,
+					   "%s has an action; remove it",
+					   p->word[0]);
 		if (length + strlen(word) + 2 > CONFIG_OPTIONS_SIZE)
-			return fail(p, p->line,
-				    "%s has over %d characters; shorten them",
-				    p->word[0], CONFIG_OPTIONS_SIZE - 2);
+			return parser_fail(
+				p, p->line,
+				"%s has over %d characters; shorten them",
+				p->word[0], CONFIG_OPTIONS_SIZE - 2);
 		length += (size_t)sprintf(options + length, "%s\n", word);
 	}
 	return 0;
 }
 
+int parser_yes_no(struct parser *p, bool *value)
+{
+	*value = !strcmp(p->word[1], "yes");
+	if (!*value && strcmp(p->word[1], "no"))
+		return parser_fail(p, p->line,
+				   "%s is \"%.64s\"; give yes or no",
+				   p->word[0], p->word[1]);
+	return 0;
+}
+
 static int set_fence_auto(struct parser *p)
 {
-	p->config->fence_auto = !strcmp(p->word[1], "yes");
-	if (!p->config->fence_auto && strcmp(p->word[1], "no"))
-		return fail(p, p->line, "%s is \"%.64s\"; give yes or no",
-			    p->word[0], p->word[1]);
-	return 0;
+	return parser_yes_no(p, &p->config->fence_auto);
 }
 
 static int set_fence_timeout(struct parser *p)
 {
 	unsigned long value;
 
-	if (parse_number(p, 1, 1, 3600, &value))
+	if (parser_number(p, 1, 1, 3600, &value))
 		return -1;
 	p->config->fence_timeout_ms = (uint32_t)value * 1000;
 	return 0;
@@ -207,7 +193,7 @@ static int set_fence_delay(struct parser *p)
 {
 	unsigned long value;
 
-	if (parse_number(p, 1, 0, 3600, &value))
+	if (parser_number(p, 1, 0, 3600, &value))
 		return -1;
 	p->config->fence_delay_ms = (uint32_t)value * 1000;
 	return 0;
@@ -217,7 +203,7 @@ static int set_ms(struct parser *p, uint32_t *ms)
 {
 	unsigned long value;
 
-	if (parse_number(p, 1, 10, 600000, &value))
+	if (parser_number(p, 1, 10, 600000, &value))
 		return -1;
 	*ms = (uint32_t)value;
 	return 0;
@@ -237,20 +223,20 @@ static int set_auth_uid(struct parser *p)
 {
 	unsigned long value;
 
-	if (parse_number(p, 1, 0, UINT32_MAX - 1, &value))
+	if (parser_number(p, 1, 0, UINT32_MAX - 1, &value))
 		return -1;
 	p->config->auth_uid = (uid_t)value;
 	return 0;
 }
 
-static int parse_security(struct parser *p, uint16_t *security)
+int parser_security(struct parser *p, uint16_t *security)
 {
 	if (!strcmp(p->word[1], "tls"))
 		*security = XPMEM_SECURITY_TLS;
 	else if (!strcmp(p->word[1], "plain"))
 		*security = XPMEM_SECURITY_PLAIN;
 	else
-		return fail(
+		return parser_fail(
 			p, p->line,
 			"security \"%s\" is not known; use \"tls\", or \"plain\" on both sides",
 			p->word[1]);
@@ -259,130 +245,7 @@ static int parse_security(struct parser *p, uint16_t *security)
 
 static int set_security(struct parser *p)
 {
-	return parse_security(p, &p->config->security);
-}
-
-static int set_peer_security(struct parser *p)
-{
-	return parse_security(p, &p->peer->security);
-}
-
-static int set_peer_address(struct parser *p)
-{
-	return parse_address(p, &p->peer->address);
-}
-
-static int set_peer_fabric(struct parser *p)
-{
-	if (strcmp(p->word[1], "window"))
-		return fail(p, p->line,
-			    "fabric \"%s\" is not known; use \"window\"",
-			    p->word[1]);
-	p->peer->fabric = XPMEM_FABRIC_WINDOW;
-	return 0;
-}
-
-static int set_peer_window(struct parser *p)
-{
-	unsigned int domain, bus, slot, function;
-	const char *text = p->word[2];
-	int end = 0;
-
-	if (strcmp(p->word[1], "pci"))
-		return fail(
-			p, p->line,
-			"window on \"%s\" is not known; use \"window pci ADDRESS\"",
-			p->word[1]);
-	if (sscanf(text, "%4x:%2x:%2x.%1x%n", &domain, &bus, &slot, &function,
-		   &end) != 4 ||
-	    text[end] || text[strspn(text, "0123456789abcdefABCDEF:.")] ||
-	    slot > 0x1f || function > 7)
-		return fail(
-			p, p->line,
-			"\"%s\" is no PCI address; give it as lspci -D prints it, as 0000:00:05.0",
-			text);
-	snprintf(p->peer->window, sizeof(p->peer->window), "%04x:%02x:%02x.%x",
-		 domain, bus, slot, function);
-	return 0;
-}
-
-static int start_peer(struct parser *p)
-{
-	struct config *config = p->config;
-	struct config_peer *peers;
-	unsigned long partid;
-	size_t i;
-
-	if (strcmp(p->word[2], "{"))
-		return fail(
-			p, p->line,
-			"\"%s\" follows the peer's id; start its block with \"{\"",
-			p->word[2]);
-	if (parse_number(p, 1, 1, XPMEM_PARTID_MAX, &partid))
-		return -1;
-	for (i = 0; i < config->npeers; i++) {
-		if (config->peers[i].partid == partid)
-			return fail(
-				p, p->line,
-				"peer %lu is in line %u already; remove one of them",
-				partid, config->peers[i].line);
-	}
-	peers = reallocarray(config->peers, config->npeers + 1, sizeof(*peers));
-	if (!peers)
-		return fail(p, p->line, "no memory; free some");
-	config->peers = peers;
-	p->peer = &peers[config->npeers++];
-	*p->peer = (struct config_peer){
-		.partid = (uint16_t)partid,
-		.line = p->line,
-	};
-	p->seen_peer = 0;
-	return 0;
-}
-
-/* Through one window, two partitions' frame numbers mean the same memory. */
-static int check_unique(struct parser *p)
-{
-	const struct config_peer *peer = p->peer, *other;
-
-	for (other = p->config->peers; other != peer; other++) {
-		if (!strcmp(other->window, peer->window))
-			return fail(
-				p, peer->line,
-				"peer %u has the window %s of peer %u; give each its own",
-				peer->partid, peer->window, other->partid);
-		if (other->address.length == peer->address.length &&
-		    !memcmp(&other->address.addr, &peer->address.addr,
-			    peer->address.length))
-			return fail(
-				p, peer->line,
-				"peer %u has the address and port of peer %u; give each its own",
-				peer->partid, other->partid);
-	}
-	return 0;
-}
-
-static int end_peer(struct parser *p)
-{
-	const struct config_peer *peer = p->peer;
-
-	if (!peer->address.length)
-		return fail(
-			p, peer->line,
-			"peer %u has no address; add \"address ADDRESS PORT\"",
-			peer->partid);
-	if (!peer->fabric)
-		return fail(p, peer->line,
-			    "peer %u has no fabric; add \"fabric window\"",
-			    peer->partid);
-	if (!peer->window[0])
-		return fail(p, peer->line,
-			    "peer %u has no window; add \"window pci ADDRESS\"",
-			    peer->partid);
-	if (check_unique(p))
-		return -1;
-	p->peer = NULL;
-	return 0;
+	return parser_security(p, &p->config->security);
 }
 
 /* @words is 0 where any number may follow, one at least. */
@@ -410,12 +273,15 @@ static const struct directive directives[] = {
 	{ "munge-socket", "munge-socket PATH", 2, false, set_munge_socket },
 	{ "auth-uid", "auth-uid UID", 2, false, set_auth_uid },
 	{ "security", "security tls|plain", 2, false, set_security },
-	{ "address", "address ADDRESS PORT", 3, true, set_peer_address },
-	{ "fabric", "fabric window", 2, true, set_peer_fabric },
-	{ "window", "window pci ADDRESS", 3, true, set_peer_window },
+	{ "address", "address ADDRESS PORT", 3, true, config_peer_address },
+	{ "fabric", "fabric window", 2, true, config_peer_fabric },
+	{ "window", "window pci ADDRESS", 3, true, config_peer_window },
+	{ "uids", "uids FIRST-LAST", 2, true, config_peer_uids },
+	{ "root-squash", "root-squash yes|no", 2, true,
+	  config_peer_root_squash },
 	{ "fence-options", "fence-options KEY=VALUE...", 0, true,
 	  set_fence_options },
-	{ "security", "security tls|plain", 2, true, set_peer_security },
+	{ "security", "security tls|plain", 2, true, config_peer_security },
 };
 
 #define NDIRECTIVES (sizeof(directives) / sizeof(directives[0]))
@@ -432,15 +298,16 @@ static int parse_directive(struct parser *p)
 			break;
 	}
 	if (i == NDIRECTIVES)
-		return fail(p, p->line,
-			    "\"%s\" is not known %s; see xpmemd.conf(5)",
-			    p->word[0], p->peer ? "in a peer" : "here");
+		return parser_fail(p, p->line,
+				   "\"%s\" is not known %s; see xpmemd.conf(5)",
+				   p->word[0], p->peer ? "in a peer" : "here");
 	if (d->words ? p->nwords != d->words : p->nwords < 2)
-		return fail(p, p->line, "%s has %u values; write \"%s\"",
-			    d->name, p->nwords - 1, d->usage);
+		return parser_fail(p, p->line, "%s has %u values; write \"%s\"",
+				   d->name, p->nwords - 1, d->usage);
 	if (*seen & 1u << i)
-		return fail(p, p->line, "%s is given twice; remove one of them",
-			    d->name);
+		return parser_fail(p, p->line,
+				   "%s is given twice; remove one of them",
+				   d->name);
 	*seen |= 1u << i;
 	return d->set(p);
 }
@@ -451,26 +318,27 @@ static int parse_words(struct parser *p)
 		return 0;
 	if (!strcmp(p->word[0], "}")) {
 		if (!p->peer)
-			return fail(p, p->line,
-				    "\"}\" ends nothing; remove it");
+			return parser_fail(p, p->line,
+					   "\"}\" ends nothing; remove it");
 		if (p->nwords > 1)
-			return fail(
+			return parser_fail(
 				p, p->line,
 				"\"%s\" follows \"}\"; put it on its own line",
 				p->word[1]);
-		return end_peer(p);
+		return config_peer_end(p);
 	}
 	if (!strcmp(p->word[0], "peer")) {
 		if (p->peer)
-			return fail(
+			return parser_fail(
 				p, p->line,
 				"peer in a peer; end the block of line %u with \"}\"",
 				p->peer->line);
 		if (p->nwords != 3)
-			return fail(p, p->line,
-				    "peer has %u values; write \"peer ID {\"",
-				    p->nwords - 1);
-		return start_peer(p);
+			return parser_fail(
+				p, p->line,
+				"peer has %u values; write \"peer ID {\"",
+				p->nwords - 1);
+		return config_peer_start(p);
 	}
 	return parse_directive(p);
 }
@@ -486,13 +354,15 @@ static int split_line(struct parser *p, char *at)
 		if (!*at || *at == '#')
 			return 0;
 		if (p->nwords == WORDS_MAX)
-			return fail(p, p->line,
-				    "too many words; see xpmemd.conf(5)");
+			return parser_fail(
+				p, p->line,
+				"too many words; see xpmemd.conf(5)");
 		if (*at == '"') {
 			end = strchr(++at, '"');
 			if (!end)
-				return fail(p, p->line,
-					    "a quoted word has no end; add \"");
+				return parser_fail(
+					p, p->line,
+					"a quoted word has no end; add \"");
 			p->word[p->nwords++] = at;
 		} else {
 			end = at + strcspn(at, " \t\r#");
@@ -524,26 +394,27 @@ static int check_config(struct parser *p)
 	size_t i;
 
 	if (p->peer)
-		return fail(
+		return parser_fail(
 			p, p->line,
 			"the block of peer %u, line %u, has no end; add \"}\"",
 			p->peer->partid, p->peer->line);
 	if (!config->partid)
-		return fail(p, p->line, "no partid; add \"partid ID\"");
+		return parser_fail(p, p->line, "no partid; add \"partid ID\"");
 	if (!config->listen.length)
-		return fail(p, p->line,
-			    "no listen; add \"listen ADDRESS PORT\"");
+		return parser_fail(p, p->line,
+				   "no listen; add \"listen ADDRESS PORT\"");
 	if (config->deadline_ms < 3 * config->heartbeat_ms)
-		return fail(
+		return parser_fail(
 			p, p->line,
 			"deadline %u ms is under three heartbeats of %u ms; raise it, or lower heartbeat",
 			config->deadline_ms, config->heartbeat_ms);
 	if (config->fence_auto && !*config->fence_command)
-		return fail(p, p->line,
-			    "fence-auto without a fence-command; add it");
+		return parser_fail(
+			p, p->line,
+			"fence-auto without a fence-command; add it");
 	for (i = 0; i < config->npeers; i++) {
 		if (config->peers[i].partid == config->partid)
-			return fail(
+			return parser_fail(
 				p, config->peers[i].line,
 				"peer %u is this partition; remove its block",
 				config->partid);

@@ -15,6 +15,11 @@
 #define CONFIG_CONTROL "/run/xpmem/xpmemd.sock"
 #define CONFIG_ERROR_SIZE 512
 #define CONFIG_OPTIONS_SIZE 1024
+/* What a peer may speak for unless its block says otherwise: Debian's users. */
+#define CONFIG_UID_MIN 1000u
+#define CONFIG_UID_MAX 60000u
+/* The largest there is: the next one is nobody's. */
+#define CONFIG_UID_LAST 4294967294u
 
 /**
  * struct config_address - where to listen or to connect to
@@ -33,6 +38,9 @@ struct config_address {
  * @fabric:  enum xpmem_fabric; 0 when not given
  * @window:  PCI address of the device that shows its memory
  * @security: enum xpmem_security
+ * @uid_min: first user that it may speak for
+ * @uid_max: last one
+ * @root_squash: its root is nobody here
  * @line:    where its block starts
  * @fence_options: what the fence command must know of it: lines KEY=VALUE
  */
@@ -42,6 +50,9 @@ struct config_peer {
 	uint32_t fabric;
 	char window[XPMEM_WINDOW_MAX + 1];
 	uint16_t security;
+	uint32_t uid_min;
+	uint32_t uid_max;
+	bool root_squash;
 	unsigned int line;
 	char fence_options[CONFIG_OPTIONS_SIZE];
 };

@@ -249,7 +249,10 @@ int kernel_session_add(const struct kernel_session_params *params, char *reason)
 	    nla_put(msg, XPMEM_A_BOOT_ID, XPMEM_BOOT_ID_LEN, params->boot_id) ||
 	    nla_put_u32(msg, XPMEM_A_HEARTBEAT_MS, params->heartbeat_ms) ||
 	    nla_put_u32(msg, XPMEM_A_DEADLINE_MS, params->deadline_ms) ||
-	    nla_put_u32(msg, XPMEM_A_SECURITY, params->security)) {
+	    nla_put_u32(msg, XPMEM_A_SECURITY, params->security) ||
+	    nla_put_u32(msg, XPMEM_A_UID_MIN, params->uid_min) ||
+	    nla_put_u32(msg, XPMEM_A_UID_MAX, params->uid_max) ||
+	    nla_put_u32(msg, XPMEM_A_ROOT_SQUASH, params->root_squash)) {
 		nlmsg_free(msg);
 		reason_set(reason,
 			   "no memory for a netlink message; free some");

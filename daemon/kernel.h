@@ -25,6 +25,9 @@ struct kernel_session_params {
 	uint32_t heartbeat_ms;
 	uint32_t deadline_ms;
 	uint32_t security;
+	uint32_t uid_min;
+	uint32_t uid_max;
+	uint32_t root_squash;
 };
 
 /**

@@ -157,6 +157,9 @@ void peer_session_start(const struct handshake_result *result)
 		.heartbeat_ms = config->heartbeat_ms,
 		.deadline_ms = config->deadline_ms,
 		.security = result->security,
+		.uid_min = peer->config.uid_min,
+		.uid_max = peer->config.uid_max,
+		.root_squash = peer->config.root_squash,
 	};
 	err = kernel_session_add(&params, reason);
 	close(result->fd);
@@ -469,7 +472,9 @@ static bool same_config(const struct config_peer *a,
 			const struct config_peer *b)
 {
 	return a->partid == b->partid && a->fabric == b->fabric &&
-	       a->security == b->security && !strcmp(a->window, b->window) &&
+	       a->security == b->security && a->uid_min == b->uid_min &&
+	       a->uid_max == b->uid_max && a->root_squash == b->root_squash &&
+	       !strcmp(a->window, b->window) &&
 	       a->address.length == b->address.length &&
 	       !memcmp(&a->address.addr, &b->address.addr, a->address.length);
 }

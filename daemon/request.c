@@ -131,11 +131,13 @@ static void cmd_peers(struct client *client, char **words, unsigned int nwords)
 			  text, sizeof(text));
 		client_say(
 			client,
-			"peer\tpartid=%u\taddress=%s\tport=%u\tfabric=window\twindow=%s\tsecurity=%s\n",
+			"peer\tpartid=%u\taddress=%s\tport=%u\tfabric=window\twindow=%s\tsecurity=%s\tuids=%u-%u\troot-squash=%s\n",
 			peer->config.partid, text,
 			ntohs(is_v6 ? v6->sin6_port : v4->sin_port),
 			peer->config.window,
-			agree_security_name(peer->config.security));
+			agree_security_name(peer->config.security),
+			peer->config.uid_min, peer->config.uid_max,
+			peer->config.root_squash ? "yes" : "no");
 	}
 	client_answer(client, NULL);
 }

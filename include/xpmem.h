@@ -119,7 +119,8 @@ int xpmem_version(void);
  * The range may have holes, now or later: what counts is what the exporter
  * has mapped when an importer touches an address, and of what kind: see
  * xpmem_attach.  Nothing is pinned or faulted in.  The segment lives until
- * xpmem_remove, execve or exit of the caller.
+ * xpmem_remove, execve or exit of the caller; or until it is not dumpable any
+ * more, as after a change of its user.
  *
  * Errors: EINVAL an argument is outside what is said above; EDQUOT the user has
  * too many segments; ENOMEM.
@@ -202,7 +203,8 @@ int xpmem_release(xpmem_apid_t apid);
  * mremap(2).  The segment's mode counts when the permit is got, not here.
  *
  * Errors: EINVAL an argument is outside what is said above, or something is
- * mapped at @vaddr; ENOENT this process has no such permit; ESTALE the session
+ * mapped at @vaddr; ENOENT this process has no such permit, or the segment is
+ * gone; EACCES who the caller is by now may not have it; ESTALE the session
  * with the segment's partition is over that the permit was got through: release
  * it, and get another; EPERM or EAGAIN as of mmap(2) with MAP_FIXED; ENOMEM.
  *

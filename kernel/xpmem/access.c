@@ -73,7 +73,7 @@ static int access_local(struct xpmem_segment *seg, const struct access *a)
 		return err;
 	down_read(&seg->lock);
 	err = -EAGAIN;
-	if (seg->dead || a->permit->dead) {
+	if (xpmem_segment_over(seg) || a->permit->dead) {
 		err = -EFAULT;
 	} else if (!mmu_interval_read_retry(&seg->notifier, seq)) {
 		if (a->write)

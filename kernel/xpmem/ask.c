@@ -190,7 +190,9 @@ static u32 permit_give(struct xpmem_session *session,
 
 	if (!seg)
 		return XPMEM_WIRE_NOENT;
-	if (!xpmem_segment_allows(seg, caller, write))
+	if (xpmem_segment_over(seg))
+		status = XPMEM_WIRE_NOENT;
+	else if (!xpmem_segment_allows(seg, caller, write))
 		status = XPMEM_WIRE_ACCES;
 	else if (permit_slot(session, seg, write))
 		status = XPMEM_WIRE_NOMEM;
@@ -204,14 +206,15 @@ static u32 permit_give(struct xpmem_session *session,
 static u32 permit_try(struct xpmem_session *session,
 		      const struct xpmem_wire_get *msg, u64 *pages)
 {
+	u32 status = XPMEM_WIRE_ACCES;
 	struct xpmem_caller caller;
-	u32 status;
+	bool known = xpmem_caller_remote(&caller, &session->policy, msg->uid,
+					 msg->gid, msg->groups, msg->ngroups);
 
-	xpmem_caller_remote(&caller, msg->uid, msg->gid, msg->groups,
-			    msg->ngroups);
 	if (!xpmem_user_may_get(session->partid, caller.uid))
 		return XPMEM_WIRE_BUSY;
-	status = permit_give(session, msg, &caller, pages);
+	if (known)
+		status = permit_give(session, msg, &caller, pages);
 	if (status == XPMEM_WIRE_NOENT || status == XPMEM_WIRE_ACCES)
 		xpmem_user_failed(session->partid, caller.uid);
 	return status;

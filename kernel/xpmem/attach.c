@@ -166,9 +166,10 @@ const struct file_operations xpmem_attach_fops = {
  * @vaddr:  where, page aligned and free of mappings; 0: anywhere
  * @at:     filled in with the address at which @offset appears
  *
- * Context: process; takes the mmap_lock.
+ * Context: process; takes the mmap_lock; may wait for the home, see
+ * xpmem_permit_check().
  * Return: 0; -EINVAL if the range is not inside the segment, or @vaddr not free;
- * -ENOENT if the permit is released; -ESTALE if the session is over that it was
+ * -EACCES if who the caller is now may not; -ENOENT if the permit is released; -ESTALE if the session is over that it was
  * got through; -ENOMEM.
  */
 int xpmem_attachment_create(struct xpmem_permit *permit, u64 offset,
@@ -176,9 +177,13 @@ int xpmem_attachment_create(struct xpmem_permit *permit, u64 offset,
 {
 	u64 limit = (u64)xpmem_permit_pages(permit) << PAGE_SHIFT;
 	unsigned long first = offset >> PAGE_SHIFT, addr;
+	int err;
 
 	if (offset >= limit || size > limit - offset || vaddr >= TASK_SIZE)
 		return -EINVAL;
+	err = xpmem_permit_check(permit);
+	if (err)
+		return err;
 	addr = vm_mmap(permit->file, vaddr, size + offset_in_page(offset),
 		       PROT_READ | (permit->write ? PROT_WRITE : 0),
 		       MAP_SHARED | (vaddr ? MAP_FIXED_NOREPLACE : 0),

@@ -10,6 +10,9 @@
 
 #include "xpmem.h"
 
+/* Who root of another partition is, and whose group is root's. */
+#define NOBODY 65534
+
 /**
  * xpmem_caller_local - the calling process
  * @caller: filled in; good while the process keeps its credentials
@@ -25,27 +28,41 @@ void xpmem_caller_local(struct xpmem_caller *caller)
 	caller->privileged = ns_capable_noaudit(&init_user_ns, CAP_IPC_OWNER);
 }
 
+static kgid_t told_gid(const struct xpmem_policy *policy, __le32 gid)
+{
+	if (policy->root_squash && !gid)
+		return make_kgid(&init_user_ns, NOBODY);
+	return make_kgid(&init_user_ns, le32_to_cpu(gid));
+}
+
 /**
  * xpmem_caller_remote - a process of another partition
- * @caller:  filled in
+ * @caller:  filled in; its ->uid in any case
+ * @policy:  of the session
  * @uid:     as the message has it
  * @gid:     likewise
  * @groups:  likewise
  * @ngroups: likewise; at most XPMEM_WIRE_GROUPS
+ *
+ * Return: may that partition speak for this user at all?
  */
-void xpmem_caller_remote(struct xpmem_caller *caller, __le32 uid, __le32 gid,
-			 const __le32 *groups, __le32 ngroups)
+bool xpmem_caller_remote(struct xpmem_caller *caller,
+			 const struct xpmem_policy *policy, __le32 uid,
+			 __le32 gid, const __le32 *groups, __le32 ngroups)
 {
+	bool squashed = !uid && policy->root_squash;
+	u32 id = squashed ? NOBODY : le32_to_cpu(uid);
 	int i;
 
-	caller->uid = make_kuid(&init_user_ns, le32_to_cpu(uid));
-	caller->gid = make_kgid(&init_user_ns, le32_to_cpu(gid));
+	caller->uid = make_kuid(&init_user_ns, id);
+	caller->gid = squashed ? make_kgid(&init_user_ns, NOBODY) :
+				 told_gid(policy, gid);
 	caller->groups = caller->told;
-	caller->ngroups = le32_to_cpu(ngroups);
-	caller->privileged = !uid;
+	caller->ngroups = squashed ? 0 : le32_to_cpu(ngroups);
+	caller->privileged = !id;
 	for (i = 0; i < caller->ngroups; i++)
-		caller->told[i] =
-			make_kgid(&init_user_ns, le32_to_cpu(groups[i]));
+		caller->told[i] = told_gid(policy, groups[i]);
+	return !uid || (id >= policy->uid_min && id <= policy->uid_max);
 }
 
 /**

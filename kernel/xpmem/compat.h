@@ -19,6 +19,11 @@
 #include <linux/pgtable.h>
 #include <linux/version.h>
 
+#ifdef XPMEM_EXEC_STATE_H
+#include <linux/sched/exec_state.h>
+#else
+#include <linux/sched/coredump.h>
+#endif
 #ifdef XPMEM_FOLIO_BATCH_H
 #include <linux/folio_batch.h>
 #else
@@ -179,6 +184,30 @@ static inline void mapping_set_zap_nested(struct address_space *mapping)
 
 #ifndef PMD_ORDER
 #define PMD_ORDER (PMD_SHIFT - PAGE_SHIFT)
+#endif
+
+/* --- is a process dumpable? Until 7.2 or so that was the address space's. --- */
+
+#ifdef XPMEM_EXEC_STATE_H
+static inline bool xpmem_mm_dumpable(struct mm_struct *mm)
+{
+	enum task_dumpable dumpable = TASK_DUMPABLE_OWNER;
+#ifdef CONFIG_MEMCG
+	struct task_struct *task;
+
+	rcu_read_lock();
+	task = rcu_dereference(mm->owner);
+	if (task)
+		dumpable = rcu_dereference(task->exec_state)->dumpable;
+	rcu_read_unlock();
+#endif
+	return dumpable == TASK_DUMPABLE_OWNER;
+}
+#else
+static inline bool xpmem_mm_dumpable(struct mm_struct *mm)
+{
+	return get_dumpable(mm) == SUID_DUMP_USER;
+}
 #endif
 
 /* --- new in 6.4: per-VMA locks --------------------------------------------- */

@@ -396,8 +396,9 @@ int xpmem_export_init(void)
 	init_waitqueue_head(&xpmem_home.wait);
 	INIT_WORK(&xpmem_home.work, xpmem_dispatch);
 	xpmem_home.tail = &xpmem_home.queue;
-	export_cache = kmem_cache_create(
-		"xpmem_export", sizeof(struct xpmem_export), 0, 0, NULL);
+	export_cache = kmem_cache_create("xpmem_export",
+					 sizeof(struct xpmem_export), 0,
+					 SLAB_ACCOUNT, NULL);
 	if (!export_cache)
 		return -ENOMEM;
 	return 0;

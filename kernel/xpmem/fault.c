@@ -68,7 +68,7 @@ static int map_found(struct xpmem_attachment *att,
 
 	if (!down_read_trylock(&seg->lock))
 		return -EAGAIN;
-	if (!seg->dead && !att->permit->dead &&
+	if (!xpmem_segment_over(seg) && !att->permit->dead &&
 	    !mmu_interval_read_retry(&seg->notifier, seq)) {
 		xpmem_mapped_set(seg, span->index,
 				 span->index + span->count - 1);
@@ -180,7 +180,7 @@ vm_fault_t xpmem_fault_local(struct vm_fault *vmf, struct xpmem_attachment *att,
 	int err;
 
 	xpmem_count(faults_local);
-	if (READ_ONCE(seg->dead))
+	if (xpmem_segment_over(seg))
 		return VM_FAULT_SIGBUS;
 	xpmem_span_around(&span, vmf);
 	span.pages = kmalloc_array(span.count, sizeof(*span.pages), GFP_KERNEL);

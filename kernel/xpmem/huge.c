@@ -119,8 +119,8 @@ vm_fault_t xpmem_fault_huge(struct vm_fault *vmf, unsigned int order)
 	vm_fault_t ret = VM_FAULT_FALLBACK;
 	unsigned long index, page, seq;
 
-	if (!XPMEM_HUGE || order != PMD_ORDER || !seg || READ_ONCE(seg->dead) ||
-	    READ_ONCE(att->failed.task) == current ||
+	if (!XPMEM_HUGE || order != PMD_ORDER || !seg ||
+	    xpmem_segment_over(seg) || READ_ONCE(att->failed.task) == current ||
 	    !huge_fits(vmf, seg, &index))
 		return VM_FAULT_FALLBACK;
 	seq = READ_ONCE(seg->seq);
@@ -132,7 +132,7 @@ vm_fault_t xpmem_fault_huge(struct vm_fault *vmf, unsigned int order)
 	mutex_lock(&att->tables);
 	if (!down_read_trylock(&seg->lock))
 		goto unlock;
-	if (!seg->dead && !att->permit->dead &&
+	if (!xpmem_segment_over(seg) && !att->permit->dead &&
 	    !mmu_interval_read_retry(&seg->notifier, seq)) {
 		xpmem_mapped_set(seg, index, index + PTRS_PER_PTE - 1);
 		/* A PFN mapping loses its dirty bit when it is zapped. */

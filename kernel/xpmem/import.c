@@ -177,6 +177,26 @@ struct xpmem_import *xpmem_import_open(u64 segid, bool write)
 	return imp;
 }
 
+/**
+ * xpmem_import_ask - ask the home again for a permit that there is
+ * @imp:   the image, held by the caller
+ * @write: read-write, not just read
+ *
+ * Context: process; waits, killable.
+ * Return: 0, -EACCES, -ENOENT, -EAGAIN, -ENOMEM, -EINTR; -ESTALE if the session
+ * is over.
+ */
+int xpmem_import_ask(struct xpmem_import *imp, bool write)
+{
+	u64 pages;
+	int err;
+
+	if (xpmem_import_stale(imp))
+		return -ESTALE;
+	err = xpmem_session_ask(imp->session, imp->segid, write, &pages);
+	return err == -EHOSTUNREACH ? -ESTALE : err;
+}
+
 /* Forget frames and answers; the caller zaps after it released the lock. */
 static void import_drop_locked(struct xpmem_import *imp, int error)
 {

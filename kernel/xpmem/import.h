@@ -95,6 +95,7 @@ xpmem_permit_pages(const struct xpmem_permit *permit)
 }
 
 struct xpmem_import *xpmem_import_open(u64 segid, bool write);
+int xpmem_import_ask(struct xpmem_import *imp, bool write);
 void xpmem_import_put(struct xpmem_import *imp);
 struct xpmem_import *xpmem_import_find(struct xpmem_session *session,
 				       u64 segid);

@@ -80,6 +80,7 @@ static void __exit xpmem_exit(void)
 {
 	xpmem_dev_exit();
 	xpmem_process_exit();
+	xpmem_watch_exit();
 	xpmem_netlink_exit();
 	xpmem_stock_exit();
 	xpmem_session_exit();

@@ -118,12 +118,12 @@ static int insert_locked(struct xpmem_name *name)
 	struct xpmem_name *old = find_locked(name->text, seg->uid);
 	int err;
 
-	if (READ_ONCE(seg->dead))
+	if (xpmem_segment_over(seg))
 		return -ENOENT;
 	if (seg->name)
 		return -EBUSY;
 	/* Its exporter has ended; the rest of it is about to. */
-	if (old && READ_ONCE(old->seg->dead)) {
+	if (old && xpmem_segment_over(old->seg)) {
 		destroy_locked(old);
 		old = NULL;
 	}
@@ -286,7 +286,7 @@ static void consider_locked(struct search *search,
 	const struct xpmem_segment *seg = name ? name->seg : NULL;
 
 	lockdep_assert_held(&names_lock);
-	if (!seg || READ_ONCE(seg->dead))
+	if (!seg || xpmem_segment_over(seg))
 		return;
 	if (!xpmem_segment_allows(seg, search->caller, false)) {
 		if (search->status == XPMEM_WIRE_NOENT)

@@ -36,7 +36,8 @@ static struct genl_family family __ro_after_init = {
 	 BIT(XPMEM_A_VERSION) | BIT(XPMEM_A_PAGE_SIZE) | BIT(XPMEM_A_FABRIC) | \
 	 BIT(XPMEM_A_WINDOW) | BIT(XPMEM_A_BOOT_ID) |                          \
 	 BIT(XPMEM_A_HEARTBEAT_MS) | BIT(XPMEM_A_DEADLINE_MS) |                \
-	 BIT(XPMEM_A_SECURITY))
+	 BIT(XPMEM_A_SECURITY) | BIT(XPMEM_A_UID_MIN) | BIT(XPMEM_A_UID_MAX) | \
+	 BIT(XPMEM_A_ROOT_SQUASH))
 
 /*
  * Checks that the request has each attribute of @want once, and no other: the
@@ -90,6 +91,9 @@ int xpmem_nl_session_add_doit(struct sk_buff *skb, struct genl_info *info)
 	params.heartbeat_ms = nla_get_u32(attrs[XPMEM_A_HEARTBEAT_MS]);
 	params.deadline_ms = nla_get_u32(attrs[XPMEM_A_DEADLINE_MS]);
 	params.security = nla_get_u32(attrs[XPMEM_A_SECURITY]);
+	params.policy.uid_min = nla_get_u32(attrs[XPMEM_A_UID_MIN]);
+	params.policy.uid_max = nla_get_u32(attrs[XPMEM_A_UID_MAX]);
+	params.policy.root_squash = nla_get_u32(attrs[XPMEM_A_ROOT_SQUASH]);
 	BUILD_BUG_ON(sizeof(params.window) != XPMEM_WINDOW_MAX + 1);
 	nla_strscpy(params.window, attrs[XPMEM_A_WINDOW],
 		    sizeof(params.window));

@@ -16,7 +16,7 @@ static const struct netlink_range_validation xpmem_a_fd_range = {
 };
 
 /* Global operation policy for xpmem */
-const struct nla_policy xpmem_main_nl_policy[XPMEM_A_SECURITY + 1] = {
+const struct nla_policy xpmem_main_nl_policy[XPMEM_A_ROOT_SQUASH + 1] = {
 	[XPMEM_A_PARTID] = NLA_POLICY_RANGE(NLA_U16, 1, 32767),
 	[XPMEM_A_FD] = NLA_POLICY_FULL_RANGE(NLA_U32, &xpmem_a_fd_range),
 	[XPMEM_A_EPOCH] = NLA_POLICY_MIN(NLA_U64, 1),
@@ -28,6 +28,9 @@ const struct nla_policy xpmem_main_nl_policy[XPMEM_A_SECURITY + 1] = {
 	[XPMEM_A_HEARTBEAT_MS] = NLA_POLICY_MIN(NLA_U32, 1),
 	[XPMEM_A_DEADLINE_MS] = NLA_POLICY_MIN(NLA_U32, 1),
 	[XPMEM_A_SECURITY] = NLA_POLICY_RANGE(NLA_U32, 1, 2),
+	[XPMEM_A_UID_MIN] = NLA_POLICY_MIN(NLA_U32, 1),
+	[XPMEM_A_UID_MAX] = NLA_POLICY_MIN(NLA_U32, 1),
+	[XPMEM_A_ROOT_SQUASH] = NLA_POLICY_MAX(NLA_U32, 1),
 };
 
 /* Ops table for xpmem */

@@ -12,7 +12,7 @@
 #include <uapi/linux/xpmem_netlink.h>
 
 /* Global operation policy for xpmem */
-extern const struct nla_policy xpmem_main_nl_policy[XPMEM_A_SECURITY + 1];
+extern const struct nla_policy xpmem_main_nl_policy[XPMEM_A_ROOT_SQUASH + 1];
 
 /* Ops table for xpmem */
 extern const struct genl_small_ops xpmem_nl_ops[8];

@@ -42,6 +42,10 @@ static int permit_local(struct xpmem_permit *permit, u64 segid)
 
 	if (!seg)
 		return -ENOENT;
+	if (xpmem_segment_over(seg)) {
+		xpmem_segment_put(seg);
+		return -ENOENT;
+	}
 	xpmem_caller_local(&caller);
 	if (!xpmem_segment_allows(seg, &caller, permit->write)) {
 		xpmem_segment_put(seg);
@@ -103,6 +107,7 @@ static struct xpmem_permit *permit_alloc(struct xpmem_process *process,
 		goto put_user;
 	}
 	permit->charged = true;
+	permit->cred = get_current_cred();
 	INIT_LIST_HEAD(&permit->node);
 	spin_lock_init(&permit->lock);
 	permit->mm = process->mm;
@@ -190,6 +195,57 @@ struct xpmem_permit *xpmem_permit_get(struct xpmem_process *process, u64 apid)
 	return permit;
 }
 
+/* Its home said yes to a caller with other credentials: ask again. */
+static int check_remote(struct xpmem_permit *permit)
+{
+	const struct cred *cred = current_cred(), *old;
+	int err;
+
+	if (READ_ONCE(permit->cred) == cred)
+		return 0;
+	err = xpmem_import_ask(permit->import, permit->write);
+	if (err)
+		return err;
+	get_cred(cred);
+	spin_lock(&permit->lock);
+	old = permit->cred;
+	WRITE_ONCE(permit->cred, cred);
+	spin_unlock(&permit->lock);
+	put_cred(old);
+	return 0;
+}
+
+/**
+ * xpmem_permit_check - may the caller use its permit, being who it is now?
+ * @permit: of the caller's
+ *
+ * A process that has become somebody else since the get has the rights of
+ * that one.
+ *
+ * Context: process; may sleep; the home is waited for, killable, if the caller's
+ * credentials have changed.
+ * Return: 0; -EACCES; -ENOENT the segment is gone; as of xpmem_import_ask().
+ */
+int xpmem_permit_check(struct xpmem_permit *permit)
+{
+	struct xpmem_segment *seg = permit->segment;
+	struct xpmem_caller caller;
+	int err = 0;
+
+	if (!seg) {
+		err = check_remote(permit);
+	} else if (xpmem_segment_over(seg)) {
+		err = -ENOENT;
+	} else {
+		xpmem_caller_local(&caller);
+		if (!xpmem_segment_allows(seg, &caller, permit->write))
+			err = -EACCES;
+	}
+	if (err == -EACCES)
+		xpmem_count(refused_gets);
+	return err;
+}
+
 /**
  * xpmem_permit_destroy - end a permit: make dead, wait, free
  * @permit: taken off its process' list; its reference is consumed
@@ -268,6 +324,7 @@ void xpmem_permit_free(struct xpmem_permit *permit)
 		xpmem_import_put(permit->import);
 	permit_uncharge(permit);
 	xpmem_user_put(permit->user);
+	put_cred(permit->cred);
 	kfree(permit);
 	xpmem_uncount(permits);
 }

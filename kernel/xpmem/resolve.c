@@ -251,16 +251,16 @@ void xpmem_session_lookup_recv(struct xpmem_session *session,
 	struct xpmem_match match = {};
 	struct xpmem_caller caller;
 	struct xpmem_query query;
-	u32 status;
+	u32 status = XPMEM_WIRE_ACCES;
 
 	if (!message)
 		return;
 	memcpy(query.text, msg->name, sizeof(query.text));
 	/* XPMEM_WIRE_ANYBODY is what is no user's. */
 	query.owner = make_kuid(&init_user_ns, le32_to_cpu(msg->owner));
-	xpmem_caller_remote(&caller, msg->uid, msg->gid, msg->groups,
-			    msg->ngroups);
-	status = xpmem_name_find(&query, &caller, &match);
+	if (xpmem_caller_remote(&caller, &session->policy, msg->uid, msg->gid,
+				msg->groups, msg->ngroups))
+		status = xpmem_name_find(&query, &caller, &match);
 	body = xpmem_message_payload(message);
 	body->req = msg->req;
 	body->status = cpu_to_le32(status);

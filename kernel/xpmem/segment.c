@@ -157,6 +157,7 @@ static struct xpmem_segment *segment_alloc(unsigned long start, size_t size,
 	seg->pid = task_tgid_nr(current);
 	seg->uid = current_euid();
 	seg->unlimited = xpmem_user_unlimited();
+	seg->dumpable = xpmem_mm_dumpable(seg->mm);
 	seg->gid = current_egid();
 	seg->mode = mode;
 	seg->start = start;
@@ -210,6 +211,8 @@ int xpmem_segment_create(struct xpmem_process *process, unsigned long start,
 	spin_lock(&process->lock);
 	list_add_tail(&seg->node, &process->segments);
 	spin_unlock(&process->lock);
+	if (seg->dumpable)
+		xpmem_watch();
 	trace_xpmem_segment_create(seg->segid, seg->start, seg->pages);
 	*segid = seg->segid;
 	return 0;
@@ -221,6 +224,65 @@ uncharge:
 put:
 	xpmem_segment_put(seg);
 	return err;
+}
+
+/**
+ * xpmem_segment_over - is a segment dead, or must be?
+ * @seg: the segment
+ *
+ * Whoever made it could be looked into by its own user; now it cannot, because
+ * it wants so or has gained privileges.  Then nobody gets at its memory through
+ * what it made before.
+ *
+ * Context: any.
+ */
+bool xpmem_segment_over(const struct xpmem_segment *seg)
+{
+	return READ_ONCE(seg->dead) ||
+	       (seg->dumpable && !xpmem_mm_dumpable(seg->mm));
+}
+
+/**
+ * xpmem_segment_end - a segment dies before its exporter says so
+ * @seg: the segment, held by the caller
+ *
+ * What its exporter has of it stays until that is destroyed.  Remote importers are
+ * not waited for.
+ *
+ * Context: process; may sleep.
+ */
+void xpmem_segment_end(struct xpmem_segment *seg)
+{
+	down_write(&seg->lock);
+	seg->dead = true;
+	up_write(&seg->lock);
+	xpmem_name_drop(seg);
+	xpmem_zap(seg->inode->i_mapping, 0, 0);
+	xpmem_revoke_range(seg, 0, seg->pages - 1, false);
+}
+
+/**
+ * xpmem_segment_next - one segment after the other
+ * @cursor: 0 at first; advanced
+ *
+ * Context: any that may take a spinlock.
+ * Return: a segment with a reference, or NULL after the last one.
+ */
+struct xpmem_segment *xpmem_segment_next(unsigned long *cursor)
+{
+	struct xpmem_segment *seg;
+
+	xa_lock(&segments);
+	for (;;) {
+		seg = xa_find(&segments, cursor, ULONG_MAX, XA_PRESENT);
+		if (!seg)
+			break;
+		++*cursor;
+		if (kref_get_unless_zero(&seg->ref))
+			break;
+	}
+	xa_unlock(&segments);
+	return seg;
 }
 
 /**

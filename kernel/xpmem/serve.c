@@ -6,6 +6,7 @@
  * Before: fetch.c at the importer.  Next: export.c.  Invariant: runs in a work
  * of its own, because it may wait for I/O; no acknowledgement waits for it.
  */
+#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -129,7 +130,7 @@ static int serve_once(struct xpmem_serve *s, struct xpmem_message *message)
 	if (err)
 		goto unlock;
 	down_read(&seg->lock);
-	if (seg->dead) {
+	if (xpmem_segment_over(seg)) {
 		err = -ENOENT;
 	} else if (mmu_interval_read_retry(&seg->notifier, seq)) {
 		err = -EAGAIN;
@@ -144,6 +145,18 @@ unlock:
 	return err;
 }
 
+/* On the account of the exporter's memory group, whoever works here. */
+static unsigned int entries_alloc(struct xpmem_serve *s)
+{
+	struct mem_cgroup *group = get_mem_cgroup_from_mm(s->seg->mm);
+	struct mem_cgroup *old = set_active_memcg(group);
+	unsigned int n = xpmem_export_alloc_bulk(s->spare, s->count);
+
+	set_active_memcg(old);
+	mem_cgroup_put(group);
+	return n;
+}
+
 static int serve(struct xpmem_serve *s, struct xpmem_message *message)
 {
 	int attempt, err = -EBUSY;
@@ -153,7 +166,7 @@ static int serve(struct xpmem_serve *s, struct xpmem_message *message)
 	s->pages = kmalloc_array(s->count, sizeof(*s->pages), GFP_KERNEL);
 	if (!s->pages)
 		return -ENOMEM;
-	s->nr_spare = xpmem_export_alloc_bulk(s->spare, s->count);
+	s->nr_spare = entries_alloc(s);
 	if (!s->nr_spare) {
 		err = -ENOMEM;
 		goto free_pages;

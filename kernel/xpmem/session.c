@@ -301,6 +301,11 @@ static int params_check(const struct xpmem_session_params *params,
 		NL_SET_ERR_MSG(extack, "unknown fabric, or epoch 0");
 		return -EINVAL;
 	}
+	if (params->policy.uid_min > params->policy.uid_max ||
+	    params->policy.uid_max == U32_MAX) {
+		NL_SET_ERR_MSG(extack, "no range of users");
+		return -EINVAL;
+	}
 	if (xpmem_terms_check(terms)) {
 		NL_SET_ERR_MSG(
 			extack,
@@ -323,6 +328,7 @@ static void session_fill(struct xpmem_session *session,
 	session->partid = params->partid;
 	session->epoch = params->epoch;
 	session->tls = params->security == XPMEM_SECURITY_TLS;
+	session->policy = params->policy;
 	memcpy(session->boot_id, params->boot_id, sizeof(session->boot_id));
 	xpmem_beat_init(session, terms);
 }

@@ -57,6 +57,7 @@ struct xpmem_session_params {
 	u32 heartbeat_ms;
 	u32 deadline_ms;
 	u32 security;
+	struct xpmem_policy policy;
 };
 
 struct xpmem_session_info {
@@ -169,6 +170,7 @@ struct xpmem_terms_message {
  *            @tx_lock
  * @sock:     ours alone since the daemon handed it over
  * @tls:      what is sent and received is encrypted by @sock
+ * @policy:   whom its partition may speak for
  * @window:   the other side's memory
  * @rx:       the thread that receives and carries out
  * @rx_buf:   its payload buffer
@@ -205,6 +207,7 @@ struct xpmem_session {
 	u64 lost;
 	struct xpmem_history *history;
 	bool tls;
+	struct xpmem_policy policy;
 	struct completion started;
 	const char *reason;
 	struct socket *sock;

@@ -33,6 +33,7 @@
 #include "core/peer.h"
 #include "core/wire.h"
 
+struct cred;
 struct netlink_ext_ack;
 struct xpmem_attachment;
 struct xpmem_import;
@@ -67,18 +68,19 @@ struct xpmem_young;
 #define XPMEM_PLACE_LARGE XA_MARK_1
 
 /* stats.c: every counter of /sys, netlink and xpmemctl, in one list. */
-#define XPMEM_COUNTERS(X)                                                 \
-	X(segments)                                                       \
-	X(names)                                                          \
-	X(permits)                                                        \
-	X(attachments)                                                    \
-	X(imports)                                                        \
-	X(exported)                                                       \
-	X(granted)                                                        \
-	X(revoked)                                                        \
-	X(acked) X(released) X(quarantine) X(faults_local) X(faults_huge) \
-		X(faults_remote) X(fetches) X(gets) X(attaches)           \
-			X(refused_gets) X(lookups) X(leases_ended)        \
+#define XPMEM_COUNTERS(X)                                          \
+	X(segments)                                                \
+	X(names)                                                   \
+	X(permits)                                                 \
+	X(attachments)                                             \
+	X(imports)                                                 \
+	X(exported)                                                \
+	X(granted)                                                 \
+	X(revoked)                                                 \
+	X(acked)                                                   \
+	X(released) X(quarantine) X(faults_local) X(faults_huge)   \
+		X(faults_remote) X(fetches) X(gets) X(attaches)    \
+			X(refused_gets) X(lookups) X(leases_ended) \
 				X(refused_limits) X(throttled_gets)
 
 /* Each CPU counts for itself; only the sum over all of them means anything. */
@@ -157,6 +159,18 @@ void xpmem_process_exit(void);
 /* --- caller.c ------------------------------------------------------------ */
 
 /**
+ * struct xpmem_policy - whom another partition may speak for
+ * @uid_min:     first user, not root
+ * @uid_max:     last user
+ * @root_squash: its root, and root's group, are nobody here
+ */
+struct xpmem_policy {
+	u32 uid_min;
+	u32 uid_max;
+	bool root_squash;
+};
+
+/**
  * struct xpmem_caller - who asks for a segment, on whichever partition
  * @uid:        effective user
  * @gid:        effective group
@@ -175,8 +189,9 @@ struct xpmem_caller {
 };
 
 void xpmem_caller_local(struct xpmem_caller *caller);
-void xpmem_caller_remote(struct xpmem_caller *caller, __le32 uid, __le32 gid,
-			 const __le32 *groups, __le32 ngroups);
+bool xpmem_caller_remote(struct xpmem_caller *caller,
+			 const struct xpmem_policy *policy, __le32 uid,
+			 __le32 gid, const __le32 *groups, __le32 ngroups);
 __le32 xpmem_caller_tell(__le32 *uid, __le32 *gid, __le32 *groups);
 
 /* --- user.c -------------------------------------------------------------- */
@@ -254,6 +269,7 @@ struct xpmem_users {
  * @lock:     the notifier lock: readers map or export pages that they found
  *            under a sequence, the writer ends that sequence
  * @dead:     removed, or the exporter exited; written under @lock
+ * @dumpable: when it was made, the exporter was, see watch.c
  * @mapped:   what local attachments may have mapped, see mapped.c
  * @mappings: how often something was mapped
  * @remote:   slot to xpmem_remote word; protected by the home's lock
@@ -284,6 +300,7 @@ struct xpmem_segment {
 	unsigned long seq;
 	struct rw_semaphore lock;
 	bool dead;
+	bool dumpable;
 	struct xarray mapped;
 	atomic_long_t mappings;
 	struct xarray remote;
@@ -310,6 +327,9 @@ struct xpmem_segment_info {
 
 int xpmem_segment_create(struct xpmem_process *process, unsigned long start,
 			 size_t size, umode_t mode, u64 *segid);
+bool xpmem_segment_over(const struct xpmem_segment *seg);
+void xpmem_segment_end(struct xpmem_segment *seg);
+struct xpmem_segment *xpmem_segment_next(unsigned long *cursor);
 void xpmem_segment_destroy(struct xpmem_segment *seg);
 int xpmem_segment_remove(struct xpmem_process *process, u64 segid);
 struct xpmem_segment *xpmem_segment_get(u64 segid);
@@ -317,6 +337,11 @@ void xpmem_segment_put(struct xpmem_segment *seg);
 bool xpmem_segment_allows(const struct xpmem_segment *seg,
 			  const struct xpmem_caller *caller, bool write);
 int xpmem_segment_info_next(u64 *cursor, struct xpmem_segment_info *info);
+
+/* --- watch.c ------------------------------------------------------------- */
+
+void xpmem_watch(void);
+void xpmem_watch_exit(void);
 
 /* --- name.c, resolve.c --------------------------------------------------- */
 
@@ -369,11 +394,13 @@ const char *xpmem_session_found_recv(struct xpmem_session *session,
  * @mm:          the importer's address space; compared, never used
  * @user:        whose it is, for the limits; a reference
  * @charged:     it counts for @user
+ * @cred:        with these its home was asked last; a reference; protected by
+ *               @lock
  * @write:       may be attached read-write
  * @dead:        released: attachments of it fault with SIGBUS
  * @segment:     what it is for, if that is on this partition
  * @import:      what it is for, if that is on another partition
- * @lock:        protects the attachments' failed faults
+ * @lock:        protects @cred, and the attachments' failed faults
  */
 struct xpmem_permit {
 	struct file *file;
@@ -383,6 +410,7 @@ struct xpmem_permit {
 	struct mm_struct *mm;
 	struct xpmem_user *user;
 	bool charged;
+	const struct cred *cred;
 	bool write;
 	bool dead;
 	struct xpmem_segment *segment;
@@ -392,6 +420,7 @@ struct xpmem_permit {
 
 int xpmem_permit_create(struct xpmem_process *process, u64 segid, bool write,
 			u64 *apid);
+int xpmem_permit_check(struct xpmem_permit *permit);
 int xpmem_permit_release(struct xpmem_process *process, u64 apid);
 void xpmem_permit_destroy(struct xpmem_permit *permit);
 struct xpmem_permit *xpmem_permit_get(struct xpmem_process *process, u64 apid);

@@ -15,9 +15,9 @@
 #include <linux/xpmem_netlink.h>
 
 static const char *const attr_names[XT_SESSION_ATTRS] = {
-	"partid", "fd",	    "epoch",   "version",      "page-size",
-	"fabric", "window", "boot-id", "heartbeat-ms", "deadline-ms",
-	"security",
+	"partid",   "fd",      "epoch",	  "version",	  "page-size",
+	"fabric",   "window",  "boot-id", "heartbeat-ms", "deadline-ms",
+	"security", "uid-min", "uid-max", "root-squash",
 };
 
 static struct xt_nl nl;
@@ -115,6 +115,11 @@ static void wrong_values(void)
 	WRONG(deadline_ms, 0xffffffff);
 	WRONG(security, 0);
 	WRONG(security, 3);
+	WRONG(uid_min, 0);
+	WRONG(uid_min, 65536);
+	WRONG(uid_max, 0);
+	WRONG(uid_max, 0xffffffff);
+	WRONG(root_squash, 2);
 
 	s = good;
 	strcpy(s.window, "0000:00:1f.7");

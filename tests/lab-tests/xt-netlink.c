@@ -224,6 +224,9 @@ void xt_session_good(struct xt_session *s)
 	s->heartbeat_ms = 1000;
 	s->deadline_ms = 30000;
 	s->security = XPMEM_SECURITY_PLAIN;
+	s->uid_min = 1;
+	s->uid_max = 65535;
+	s->root_squash = 0;
 }
 
 struct xt_attr xt_session_attr(const struct xt_session *s, int i)
@@ -242,6 +245,10 @@ struct xt_attr xt_session_attr(const struct xt_session *s, int i)
 		{ XPMEM_A_DEADLINE_MS, &s->deadline_ms,
 		  sizeof(s->deadline_ms) },
 		{ XPMEM_A_SECURITY, &s->security, sizeof(s->security) },
+		{ XPMEM_A_UID_MIN, &s->uid_min, sizeof(s->uid_min) },
+		{ XPMEM_A_UID_MAX, &s->uid_max, sizeof(s->uid_max) },
+		{ XPMEM_A_ROOT_SQUASH, &s->root_squash,
+		  sizeof(s->root_squash) },
 	};
 
 	return attrs[i];

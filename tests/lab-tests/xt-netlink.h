@@ -53,9 +53,12 @@ struct xt_session {
 	uint32_t heartbeat_ms;
 	uint32_t deadline_ms;
 	uint32_t security;
+	uint32_t uid_min;
+	uint32_t uid_max;
+	uint32_t root_squash;
 };
 
-#define XT_SESSION_ATTRS 11
+#define XT_SESSION_ATTRS 14
 
 /* Attribute @i of a session: its type, data and length. */
 struct xt_attr {
@@ -64,7 +67,10 @@ struct xt_attr {
 	size_t len;
 };
 
-/* A good one, plain, to a partition that does not exist; fd is not set. */
+/*
+ * A good one, plain, to a partition that does not exist, which may speak for all
+ * users and for root; fd is not set.
+ */
 void xt_session_good(struct xt_session *s);
 struct xt_attr xt_session_attr(const struct xt_session *s, int i);
 int xt_session_add(struct xt_nl *nl, const struct xt_session *s);

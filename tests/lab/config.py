@@ -109,7 +109,8 @@ class Config:
         lines = ["# xpmemd configuration", f"partid {ident}", f"listen 10.77.0.{ident} {PORT}"]
         for peer in self.peers(ident):
             lines += [f"peer {peer} {{", f"    address 10.77.0.{peer} {PORT}",
-                      f"    fabric {self.fabric}", f"    window pci {window_address(peer)}", "}"]
+                      f"    fabric {self.fabric}", f"    window pci {window_address(peer)}",
+                      "    uids 1-65535", "    root-squash no", "}"]  # tests are root and nobody
         return "\n".join(lines) + "\n"
 
     def parameters(self, ident):

@@ -121,6 +121,33 @@ static void test_security(void **state)
 	config_free(&config);
 }
 
+static void test_users(void **state)
+{
+	struct config config;
+
+	(void)state;
+	assert_int_equal(parse(&config,
+			       HEAD "peer 2 {\nuids 1-4294967294\n"
+				    "root-squash no\n"
+				    "address 10.77.0.2 7760\nfabric window\n"
+				    "window pci 0000:00:02.0\n}\n"
+				    "peer 4 {\nuids 70000-70000\n"
+				    "root-squash yes\n"
+				    "address 10.77.0.4 7760\nfabric window\n"
+				    "window pci 0000:00:04.0\n}\n" PEER(3)),
+			 0);
+	assert_int_equal(config.peers[0].uid_min, 1);
+	assert_int_equal(config.peers[0].uid_max, 4294967294);
+	assert_false(config.peers[0].root_squash);
+	assert_int_equal(config.peers[1].uid_min, 70000);
+	assert_int_equal(config.peers[1].uid_max, 70000);
+	assert_true(config.peers[1].root_squash);
+	assert_int_equal(config.peers[2].uid_min, 1000);
+	assert_int_equal(config.peers[2].uid_max, 60000);
+	assert_true(config.peers[2].root_squash);
+	config_free(&config);
+}
+
 static const struct {
 	const char *text;
 	const char *error;
@@ -159,6 +186,23 @@ static const struct {
 	{ "security\n", "security has 0 values; write \"security tls|plain\"" },
 	{ "security tls\nsecurity tls\n", "file:2: security is given twice" },
 	{ "peer 2 {\nsecurity ssl\n", "file:2: security \"ssl\" is not known" },
+	{ "uids 1-2\n", "file:1: \"uids\" is not known here" },
+	{ "root-squash no\n", "\"root-squash\" is not known here" },
+	{ "peer 2 {\nuids\n", "uids has 0 values; write \"uids FIRST-LAST\"" },
+	{ "peer 2 {\nuids 1000\n", "file:2: uids is \"1000\"; give FIRST" },
+	{ "peer 2 {\nuids 0-10\n", "file:2: uids is \"0-10\"" },
+	{ "peer 2 {\nuids 5-4\n", "file:2: uids is \"5-4\"" },
+	{ "peer 2 {\nuids -5-4\n", "file:2: uids is \"-5-4\"" },
+	{ "peer 2 {\nuids 1--4\n", "file:2: uids is \"1--4\"" },
+	{ "peer 2 {\nuids 1-+4\n", "file:2: uids is \"1-+4\"" },
+	{ "peer 2 {\nuids 1-2x\n", "file:2: uids is \"1-2x\"" },
+	{ "peer 2 {\nuids 1-2-3\n", "file:2: uids is \"1-2-3\"" },
+	{ "peer 2 {\nuids \"1 - 2\"\n", "file:2: uids is \"1 - 2\"" },
+	{ "peer 2 {\nuids 1-4294967295\n", "from 1 to 4294967294" },
+	{ "peer 2 {\nuids 1-99999999999999999999\n", "from 1 to 4294967294" },
+	{ "peer 2 {\nuids 1-2\nuids 1-2\n", "file:3: uids is given twice" },
+	{ "peer 2 {\nroot-squash\n", "root-squash has 0 values; write" },
+	{ "peer 2 {\nroot-squash 0\n", "is \"0\"; give yes or no" },
 	{ "colour red\n", "file:1: \"colour\" is not known here; see" },
 	{ "address 1.2.3.4 1\n", "file:1: \"address\" is not known here" },
 	{ "a b c d e f g h i j k l m n o p q r s t u v w x y z 1 2 3 4 5 6 7\n",
@@ -229,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_complete),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_security),
+		cmocka_unit_test(test_users),
 		cmocka_unit_test(test_wrong),
 		cmocka_unit_test(test_file),
 	};
