@@ -223,7 +223,7 @@ static void wait_for(const struct round *r, int id)
 	judge_wait(id);
 }
 
-/* What a victim that is lost may reach: all, once it was granted. */
+/* A victim that is lost may reach something, if it was granted that. */
 static bool had_pages(const struct round *r, int id)
 {
 	enum state state = state_of(id);
@@ -231,9 +231,21 @@ static bool had_pages(const struct round *r, int id)
 	return state > FETCH || (state == FETCH && r->other_way);
 }
 
-static void remember_frames(int id)
+/*
+ * How much: all that it has touched, and of a fetch what was granted. What was not
+ * resident just then, or locked, is left out of that.
+ */
+static uint64_t pages_of(int id)
 {
-	if (nframes + PAGES > FRAMES)
+	if (state_of(id) != FETCH)
+		return PAGES;
+	return xt_look(id).granted - struck[id].before.granted;
+}
+
+/* Which they are is known if they are all. */
+static void remember_frames(int id, uint64_t pages)
+{
+	if (pages != PAGES || nframes + PAGES > FRAMES)
 		return;
 	memcpy(frames + nframes, struck[id].frames, sizeof(struck[id].frames));
 	nframes += PAGES;
@@ -242,12 +254,23 @@ static void remember_frames(int id)
 static void wait_for_all(const struct round *r, int first, int last)
 {
 	for (int id = first; id <= last; id++) {
+		uint64_t pages;
+
 		wait_for(r, id);
 		if (!r->kind.lasting || !had_pages(r, id))
 			continue;
-		struck[id].quarantine += PAGES;
-		remember_frames(id);
+		pages = pages_of(id);
+		xt_ok(pages > 0 && pages <= PAGES, "p%d may reach %llu pages",
+		      id, (unsigned long long)pages);
+		struck[id].quarantine += pages;
+		remember_frames(id, pages);
 	}
+}
+
+/* This side was to end the session: a close has its own deadline. */
+static bool is_evicted(const struct round *r, int id)
+{
+	return r->kind.lasting && had_pages(r, id) && state_of(id) != CLOSING;
 }
 
 static void judge(const struct round *r, int id)
@@ -268,6 +291,11 @@ static void judge(const struct round *r, int id)
 	      "%s: %llu pages of p%d in quarantine, as it should be %llu",
 	      state_names[state_of(id)], (unsigned long long)look.quarantine,
 	      id, (unsigned long long)s->quarantine);
+	if (is_evicted(r, id))
+		xt_ok(look.evictions > s->before.evictions,
+		      "the status counts %llu evictions of p%d, before %llu",
+		      (unsigned long long)look.evictions, id,
+		      (unsigned long long)s->before.evictions);
 	if (r->kind.lasting || state_of(id) == CLOSING)
 		return;
 	if (s->late)
@@ -350,6 +378,7 @@ void home_end(void)
 {
 	char command[64];
 
+	xt_ok(!system("xpmemctl status | sed 's/^/# /'"), "xpmemctl status");
 	for (int id = BYSTANDER; id <= xt_nodes; id++) {
 		if (!struck[id].quarantine)
 			continue;
