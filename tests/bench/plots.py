@@ -79,6 +79,9 @@ def ratios(name, title, rows):
     if max(values) / max(min(values), 1e-9) > 5:
         body += ["set logscale x", "set format x '%g'",
                  f"set xrange [{min(values) / 1.4:.4g}:{max(values) * 1.4:.4g}]"]
+        if max(values) / min(values) < 100:
+            body += ["set xtics (" + ", ".join(f"{digit}e{power}" for power in range(-4, 4)
+                                               for digit in (1, 2, 5)) + ")"]
     else:
         body += [f"set xrange [{min(values) - 0.05:.4g}:{max(values) + 0.05:.4g}]"]
     curves = []
@@ -248,13 +251,21 @@ PLACES = (("own memory", GREY), ("attachment within the partition", SKY),
           ("attachment across partitions", BLUE))
 
 
+def beside_own(own, local):
+    """The three places, as if all were measured at the same time: the attachment within
+    the partition was measured beside another sample of the one across partitions."""
+    factor = own["figure"]["median"] / local["figure"]["median"]
+    within = {key: value * factor for key, value in local["reference"].items()}
+    return own["reference"], within, own["figure"]
+
+
 def access(part):
     groups = []
     for name, title in (("load", "load"), ("store", "store"), ("copy-from", "copy from"),
                         ("copy-to", "copy to")):
         own, local = part.find(f"remote/{name}/own"), part.find(f"remote/{name}/local")
         if own and local:
-            groups.append((title, (own["reference"], local["reference"], own["figure"])))
+            groups.append((title, beside_own(own, local)))
     if groups:
         yield bars("remote-bandwidth", "Bandwidth of memory", "Loads, stores and memcpy() in turn through memory. Equal "
                    "bars: it does not matter where the memory is.", "MiB/s", groups, PLACES,
@@ -264,7 +275,7 @@ def access(part):
                         ("gups", "random update")):
         own, local = part.find(f"remote/{name}/own"), part.find(f"remote/{name}/local")
         if own and local:
-            groups.append((title, (own["reference"], local["reference"], own["figure"])))
+            groups.append((title, beside_own(own, local)))
     if groups:
         yield bars("remote-latency", "Latency of memory", "Accesses at random places, one "
                    "after the other. Less is better.", "ns each", groups, PLACES, lambda v: v)
