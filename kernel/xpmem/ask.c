@@ -206,17 +206,19 @@ static u32 permit_give(struct xpmem_session *session,
 static u32 permit_try(struct xpmem_session *session,
 		      const struct xpmem_wire_get *msg, u64 *pages)
 {
-	u32 status = XPMEM_WIRE_ACCES;
+	struct xpmem_failures *failures = &session->history->failures;
 	struct xpmem_caller caller;
-	bool known = xpmem_caller_remote(&caller, &session->policy, msg->uid,
-					 msg->gid, msg->groups, msg->ngroups);
+	u32 status;
 
-	if (!xpmem_user_may_get(session->partid, caller.uid))
+	/* A stranger learns nothing, and fills no place of a user's. */
+	if (!xpmem_caller_remote(&caller, &session->policy, msg->uid, msg->gid,
+				 msg->groups, msg->ngroups))
+		return XPMEM_WIRE_ACCES;
+	if (!xpmem_user_may_get(failures, caller.uid))
 		return XPMEM_WIRE_BUSY;
-	if (known)
-		status = permit_give(session, msg, &caller, pages);
+	status = permit_give(session, msg, &caller, pages);
 	if (status == XPMEM_WIRE_NOENT || status == XPMEM_WIRE_ACCES)
-		xpmem_user_failed(session->partid, caller.uid);
+		xpmem_user_failed(failures, caller.uid);
 	return status;
 }
 

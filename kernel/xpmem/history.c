@@ -30,6 +30,7 @@ struct xpmem_history *xpmem_history_of(u16 partid)
 	history = kzalloc(sizeof(*history), GFP_KERNEL);
 	if (!history)
 		return NULL;
+	xpmem_failures_init(&history->failures);
 	if (xa_err(xa_store(&histories, partid, history, GFP_KERNEL))) {
 		kfree(history);
 		return NULL;

@@ -62,7 +62,7 @@ static int permit_target(struct xpmem_permit *permit, u64 segid)
 	struct xpmem_import *imp;
 	int err = 0;
 
-	if (!unlimited && !xpmem_user_may_get(xpmem_partid, current_euid()))
+	if (!unlimited && !xpmem_user_may_get(NULL, xpmem_user_self()))
 		return -EAGAIN;
 	if (segid >> XPMEM_SEGID_SHIFT == xpmem_partid) {
 		err = permit_local(permit, segid);
@@ -76,7 +76,7 @@ static int permit_target(struct xpmem_permit *permit, u64 segid)
 	if (err)
 		xpmem_count(refused_gets);
 	if (!unlimited && (err == -ENOENT || err == -EACCES))
-		xpmem_user_failed(xpmem_partid, current_euid());
+		xpmem_user_failed(NULL, xpmem_user_self());
 	return err;
 }
 
@@ -97,7 +97,7 @@ static struct xpmem_permit *permit_alloc(struct xpmem_process *process,
 
 	if (!permit)
 		return ERR_PTR(-ENOMEM);
-	permit->user = xpmem_user_get(current_euid());
+	permit->user = xpmem_user_get();
 	if (!permit->user)
 		goto free;
 	err = xpmem_user_charge(permit->user, XPMEM_USER_PERMITS, 1,

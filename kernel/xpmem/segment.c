@@ -138,7 +138,7 @@ static struct xpmem_segment *segment_alloc(unsigned long start, size_t size,
 		kfree(seg);
 		return err;
 	}
-	seg->user = xpmem_user_get(current_euid());
+	seg->user = xpmem_user_get();
 	if (!seg->user) {
 		iput(seg->inode);
 		kfree(seg);

@@ -163,6 +163,8 @@ static int serve(struct xpmem_serve *s, struct xpmem_message *message)
 
 	if (s->write && !(s->remote & XPMEM_REMOTE_WRITE))
 		return -EACCES;
+	if (xpmem_user_number(s->seg->user))
+		return -ENOMEM;
 	s->pages = kmalloc_array(s->count, sizeof(*s->pages), GFP_KERNEL);
 	if (!s->pages)
 		return -ENOMEM;

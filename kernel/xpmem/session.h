@@ -15,6 +15,7 @@
  * @missed:    revokes that it did not acknowledge within their deadline
  * @granted:   pages, and so on
  * @waits:     from revoke to ack
+ * @failures:  gets of its users that failed
  */
 struct xpmem_history {
 	atomic64_t sessions;
@@ -24,6 +25,7 @@ struct xpmem_history {
 	atomic64_t revoked;
 	atomic64_t acked;
 	struct xpmem_waits waits;
+	struct xpmem_failures failures;
 };
 
 struct xpmem_history_info {

@@ -3,8 +3,8 @@
  * What each user has here, and how much of it is allowed: segments, permits,
  * exported pages, pages in quarantine; and how often its gets may fail.
  *
- * Used by segment.c, permit.c, ask.c, export.c, reap.c.  Invariant: what was
- * charged is uncharged once, from the same account; to uncharge never fails,
+ * Used by segment.c, permit.c, ask.c, serve.c, export.c, reap.c.  Invariant: what
+ * was charged is uncharged once, from the same account; to uncharge never fails,
  * sleeps or allocates.
  */
 #include <linux/cred.h>
@@ -14,13 +14,12 @@
 #include <linux/moduleparam.h>
 #include <linux/random.h>
 #include <linux/slab.h>
+#include <linux/user_namespace.h>
 
 #include "xpmem.h"
 
 /* A share of this partition's memory is put in its place at load. */
 #define OF_MEMORY ULONG_MAX
-/* Failed gets are counted in so many places; a power of two. */
-#define FAILURES 1024
 
 static unsigned long limits[XPMEM_USER_COUNTS] = {
 	[XPMEM_USER_SEGMENTS] = 16384,
@@ -51,13 +50,13 @@ MODULE_PARM_DESC(failed_gets,
  * struct xpmem_user - what a user has on this partition
  * @ref:   one per segment, permit and export entry
  * @uid:   the user
- * @id:    a small number for it, kept in export entries
+ * @id:    a small number for it, kept in export entries; 0: it has none yet
  * @count: of each kind
  */
 struct xpmem_user {
 	struct kref ref;
 	kuid_t uid;
-	u16 id;
+	u32 id;
 	atomic_long_t count[XPMEM_USER_COUNTS];
 };
 
@@ -65,15 +64,8 @@ struct xpmem_user {
 static DEFINE_XARRAY(users);
 static DEFINE_XARRAY_ALLOC1(ids);
 
-/* Gets that failed in the second that began then. */
-struct failures {
-	unsigned long since;
-	unsigned int count;
-};
-
-/* Of users that share a place, one pays for the other. Nobody can choose it. */
-static struct failures failures[FAILURES];
-static DEFINE_SPINLOCK(failures_lock);
+/* Of this partition's own users. */
+static struct xpmem_failures own_failures;
 static u32 failures_seed __ro_after_init;
 
 static struct xpmem_user *user_find(kuid_t uid)
@@ -90,37 +82,54 @@ static struct xpmem_user *user_find(kuid_t uid)
 
 static void user_free(struct xpmem_user *user)
 {
-	xa_erase(&ids, user->id);
+	if (user->id)
+		xa_erase(&ids, user->id);
 	kfree(user);
 }
 
 static struct xpmem_user *user_alloc(kuid_t uid)
 {
 	struct xpmem_user *user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
-	u32 id;
 
 	if (!user)
 		return NULL;
 	kref_init(&user->ref);
 	user->uid = uid;
-	if (xa_alloc(&ids, &id, user, XA_LIMIT(1, U16_MAX),
-		     GFP_KERNEL_ACCOUNT)) {
-		kfree(user);
-		return NULL;
-	}
-	user->id = id;
 	return user;
 }
 
 /**
- * xpmem_user_get - the account of a user, a new one if need be
- * @uid: the user
+ * xpmem_user_self - who is charged for what the caller does
+ *
+ * Inside a user namespace that is who created the outermost one, however many
+ * users it maps: else each of a user's subordinate uids would have limits of its
+ * own.  Of namespaces that root created, as container managers do, it is the
+ * user who is root inside.
+ */
+kuid_t xpmem_user_self(void)
+{
+	struct user_namespace *ns = current_user_ns();
+	kuid_t root;
+
+	if (ns == &init_user_ns)
+		return current_euid();
+	while (ns->parent != &init_user_ns)
+		ns = ns->parent;
+	if (!uid_eq(ns->owner, GLOBAL_ROOT_UID))
+		return ns->owner;
+	root = make_kuid(ns, 0);
+	return uid_valid(root) ? root : ns->owner;
+}
+
+/**
+ * xpmem_user_get - the account of the caller, a new one if need be
  *
  * Context: process; may sleep.
- * Return: the account with a reference, or NULL: no memory, or too many users.
+ * Return: the account with a reference, or NULL: no memory.
  */
-struct xpmem_user *xpmem_user_get(kuid_t uid)
+struct xpmem_user *xpmem_user_get(void)
 {
+	kuid_t uid = xpmem_user_self();
 	struct xpmem_user *user = user_find(uid), *old;
 
 	if (user)
@@ -142,10 +151,32 @@ struct xpmem_user *xpmem_user_get(kuid_t uid)
 }
 
 /**
- * xpmem_user_hold - take one more reference
+ * xpmem_user_number - give an account the number that its export entries keep
  * @user: held by the caller
  *
- * Return: a number by which xpmem_user_of() finds it, never 0.
+ * Only who exports pages takes one of the 65535 numbers.
+ *
+ * Context: process; may sleep.
+ * Return: 0, or -ENOMEM: no memory, or pages of too many users are exported.
+ */
+int xpmem_user_number(struct xpmem_user *user)
+{
+	u32 id;
+
+	if (READ_ONCE(user->id))
+		return 0;
+	if (xa_alloc(&ids, &id, user, XA_LIMIT(1, U16_MAX), GFP_KERNEL))
+		return -ENOMEM;
+	if (cmpxchg(&user->id, 0, id))
+		xa_erase(&ids, id);
+	return 0;
+}
+
+/**
+ * xpmem_user_hold - take one more reference
+ * @user: held by the caller, with a number
+ *
+ * Return: the number, by which xpmem_user_of() finds it; never 0.
  */
 u16 xpmem_user_hold(struct xpmem_user *user)
 {
@@ -268,34 +299,46 @@ void xpmem_user_tell(const struct xpmem_user *user)
 		READ_ONCE(limits[XPMEM_USER_QUARANTINE]));
 }
 
-static struct failures *failures_of(u16 partid, kuid_t uid)
+static struct xpmem_failed *failed_of(struct xpmem_failures *failures,
+				      kuid_t uid)
 {
-	u32 at = jhash_2words(partid, __kuid_val(uid), failures_seed);
+	u32 at = jhash_1word(__kuid_val(uid), failures_seed);
 
-	return &failures[at % FAILURES];
+	return &failures->of[at % ARRAY_SIZE(failures->of)];
+}
+
+/**
+ * xpmem_failures_init - nothing has failed yet
+ * @failures: of a partition's users
+ */
+void xpmem_failures_init(struct xpmem_failures *failures)
+{
+	spin_lock_init(&failures->lock);
 }
 
 /**
  * xpmem_user_may_get - did few enough gets of a user fail?
- * @partid: where it is a user
- * @uid:    the user
+ * @failures: of the partition where it is a user; NULL: of this one
+ * @uid:      the user
  *
  * Segids cannot be guessed; this sees to it that nobody tries.
  *
  * Context: any that may take a spinlock.
  */
-bool xpmem_user_may_get(u16 partid, kuid_t uid)
+bool xpmem_user_may_get(struct xpmem_failures *failures, kuid_t uid)
 {
-	struct failures *f = failures_of(partid, uid);
+	struct xpmem_failed *f;
 	bool may;
 
-	spin_lock(&failures_lock);
+	failures = failures ?: &own_failures;
+	f = failed_of(failures, uid);
+	spin_lock(&failures->lock);
 	if (time_after_eq(jiffies, f->since + HZ)) {
 		f->since = jiffies;
 		f->count = 0;
 	}
 	may = f->count < READ_ONCE(failed_gets);
-	spin_unlock(&failures_lock);
+	spin_unlock(&failures->lock);
 	if (!may)
 		xpmem_count(throttled_gets);
 	return may;
@@ -303,16 +346,17 @@ bool xpmem_user_may_get(u16 partid, kuid_t uid)
 
 /**
  * xpmem_user_failed - a get of a user failed
- * @partid: where it is a user
- * @uid:    the user
+ * @failures: as for xpmem_user_may_get()
+ * @uid:      the user
  *
  * Context: any that may take a spinlock.
  */
-void xpmem_user_failed(u16 partid, kuid_t uid)
+void xpmem_user_failed(struct xpmem_failures *failures, kuid_t uid)
 {
-	spin_lock(&failures_lock);
-	failures_of(partid, uid)->count++;
-	spin_unlock(&failures_lock);
+	failures = failures ?: &own_failures;
+	spin_lock(&failures->lock);
+	failed_of(failures, uid)->count++;
+	spin_unlock(&failures->lock);
 }
 
 /**
@@ -344,6 +388,7 @@ int xpmem_user_info_next(u64 *cursor, struct xpmem_user_info *info)
 void __init xpmem_user_init(void)
 {
 	failures_seed = get_random_u32();
+	xpmem_failures_init(&own_failures);
 	if (limits[XPMEM_USER_EXPORTED] == OF_MEMORY)
 		limits[XPMEM_USER_EXPORTED] = totalram_pages() / 2;
 	if (limits[XPMEM_USER_QUARANTINE] == OF_MEMORY)

@@ -68,20 +68,20 @@ struct xpmem_young;
 #define XPMEM_PLACE_LARGE XA_MARK_1
 
 /* stats.c: every counter of /sys, netlink and xpmemctl, in one list. */
-#define XPMEM_COUNTERS(X)                                          \
-	X(segments)                                                \
-	X(names)                                                   \
-	X(permits)                                                 \
-	X(attachments)                                             \
-	X(imports)                                                 \
-	X(exported)                                                \
-	X(granted)                                                 \
-	X(revoked)                                                 \
-	X(acked)                                                   \
-	X(released) X(quarantine) X(faults_local) X(faults_huge)   \
-		X(faults_remote) X(fetches) X(gets) X(attaches)    \
-			X(refused_gets) X(lookups) X(leases_ended) \
-				X(refused_limits) X(throttled_gets)
+#define XPMEM_COUNTERS(X)                                                 \
+	X(segments)                                                       \
+	X(names)                                                          \
+	X(permits)                                                        \
+	X(attachments)                                                    \
+	X(imports)                                                        \
+	X(exported)                                                       \
+	X(granted)                                                        \
+	X(revoked)                                                        \
+	X(acked)                                                          \
+	X(released)                                                       \
+	X(quarantine) X(faults_local) X(faults_huge) X(faults_remote)     \
+		X(fetches) X(gets) X(attaches) X(refused_gets) X(lookups) \
+			X(leases_ended) X(refused_limits) X(throttled_gets)
 
 /* Each CPU counts for itself; only the sum over all of them means anything. */
 struct xpmem_counters {
@@ -217,9 +217,27 @@ struct xpmem_user_info {
 	u64 count[XPMEM_USER_COUNTS];
 };
 
+/* Gets that failed in the second that began at @since. */
+struct xpmem_failed {
+	unsigned long since;
+	unsigned int count;
+};
+
+/**
+ * struct xpmem_failures - failed gets of a partition's users
+ * @lock: protects @of; a leaf
+ * @of:   of users that share a place, one pays for the other; nobody can choose it
+ */
+struct xpmem_failures {
+	spinlock_t lock;
+	struct xpmem_failed of[256];
+};
+
 void xpmem_user_init(void);
 void xpmem_user_exit(void);
-struct xpmem_user *xpmem_user_get(kuid_t uid);
+kuid_t xpmem_user_self(void);
+struct xpmem_user *xpmem_user_get(void);
+int xpmem_user_number(struct xpmem_user *user);
 u16 xpmem_user_hold(struct xpmem_user *user);
 struct xpmem_user *xpmem_user_of(u16 id);
 void xpmem_user_put(struct xpmem_user *user);
@@ -231,8 +249,9 @@ void xpmem_user_uncharge(struct xpmem_user *user, enum xpmem_user_count what,
 int xpmem_user_export(struct xpmem_user *user, unsigned long pages,
 		      bool unlimited);
 void xpmem_user_tell(const struct xpmem_user *user);
-bool xpmem_user_may_get(u16 partid, kuid_t uid);
-void xpmem_user_failed(u16 partid, kuid_t uid);
+void xpmem_failures_init(struct xpmem_failures *failures);
+bool xpmem_user_may_get(struct xpmem_failures *failures, kuid_t uid);
+void xpmem_user_failed(struct xpmem_failures *failures, kuid_t uid);
 int xpmem_user_info_next(u64 *cursor, struct xpmem_user_info *info);
 
 /* --- segment.c --------------------------------------------------------- */

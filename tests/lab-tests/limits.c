@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,12 +71,12 @@ static unsigned long set_limit(const char *name, unsigned long value)
 	return before;
 }
 
-/* What `xpmemctl users` says of USER; false if it does not name it. */
+/* What `xpmemctl users` says of a user; false if it does not name it. */
 struct account {
 	unsigned long segments, permits, exported, quarantine;
 };
 
-static bool account(struct account *a)
+static bool account_of(unsigned int user, struct account *a)
 {
 	FILE *in = popen("xpmemctl users", "r");
 	unsigned int uid;
@@ -89,13 +90,18 @@ static bool account(struct account *a)
 
 		if (sscanf(line, "%u %lu %lu %lu %lu", &uid, &b.segments,
 			   &b.permits, &b.exported, &b.quarantine) == 5 &&
-		    uid == USER) {
+		    uid == user) {
 			*a = b;
 			found = true;
 		}
 	}
 	xt_ok(!pclose(in), "xpmemctl users exits 0");
 	return found;
+}
+
+static bool account(struct account *a)
+{
+	return account_of(USER, a);
 }
 
 static void rubbish(void)
@@ -170,6 +176,72 @@ static void segments(void)
 		munmap(mem, SIZE);
 	}
 	xt_barrier("done");
+}
+
+#define SUBORDINATE 100000
+
+/* Each segment is made by another user of a namespace, all of them one account's. */
+static void be_many(void *arg)
+{
+	xpmem_segid_t segid;
+	void *mem;
+
+	if (*(const bool *)arg)
+		become_user();
+	xt_need(!unshare(CLONE_NEWUSER), "a new user namespace");
+	xt_put("unshared", "%d", getpid());
+	xt_await("mapped");
+	mem = xt_map(SIZE);
+	for (int i = 0; i < 4; i++) {
+		xt_need(!setresuid(i + 1, i + 1, i + 1), "be user %d inside",
+			i + 1);
+		errno = 0;
+		segid = xpmem_make(mem, xt_page, XPMEM_PERMIT_MODE,
+				   (void *)0600);
+		if (i < 3)
+			xt_ok(segid != -1, "user %d makes one (errno %d)",
+			      SUBORDINATE + i + 1, errno);
+		else
+			xt_ok(segid == -1 && errno == EDQUOT,
+			      "user %d: EDQUOT (errno %d)", SUBORDINATE + i + 1,
+			      errno);
+	}
+	xt_put("made", "1");
+	xt_await("looked");
+}
+
+/* Users of a user's namespace, or of one that root made as for a container. */
+static void subordinates(const char *name, bool of_user, unsigned int charged)
+{
+	unsigned long before;
+	struct account a;
+	char text[64];
+	FILE *map;
+	pid_t pid;
+
+	xt_case(name);
+	if (xt_me == XT_HOME) {
+		before = set_limit("max_segments", 3);
+		pid = xt_spawn(be_many, &of_user);
+		snprintf(text, sizeof(text), "/proc/%lld/uid_map",
+			 xt_await_num("unshared"));
+		map = fopen(text, "we");
+		xt_need(map && fprintf(map, "0 %d 10", SUBORDINATE) > 0 &&
+				!fclose(map),
+			"map users of the namespace");
+		xt_put("mapped", "1");
+		xt_await("made");
+		xt_ok(account_of(charged, &a) && a.segments == 3,
+		      "user %u has three segments", charged);
+		for (int i = 1; i <= 4; i++)
+			xt_ok(!account_of(SUBORDINATE + i, &a),
+			      "user %d has no account", SUBORDINATE + i);
+		xt_put("looked", "1");
+		xt_ok(!xt_join(pid), "its process ends");
+		set_limit("max_segments", before);
+	}
+	xt_barrier("done");
+	xt_nothing_left("at the end");
 }
 
 static void too_many_permits(void *arg)
@@ -508,6 +580,8 @@ int main(void)
 	xt_start("limits");
 	rubbish();
 	segments();
+	subordinates("subordinate users", true, USER);
+	subordinates("a container's users", false, SUBORDINATE);
 	permits();
 	exported();
 	quarantine();
