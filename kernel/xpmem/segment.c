@@ -242,6 +242,17 @@ bool xpmem_segment_over(const struct xpmem_segment *seg)
 	       (seg->dumpable && !xpmem_mm_dumpable(seg->mm));
 }
 
+/* Nothing is mapped or granted from here on; @wait: nor held, but by the lost. */
+static void segment_kill(struct xpmem_segment *seg, bool wait)
+{
+	down_write(&seg->lock);
+	seg->dead = true;
+	up_write(&seg->lock);
+	xpmem_name_drop(seg);
+	xpmem_zap(seg->inode->i_mapping, 0, 0);
+	xpmem_revoke_range(seg, 0, seg->pages - 1, wait);
+}
+
 /**
  * xpmem_segment_end - a segment dies before its exporter says so
  * @seg: the segment, held by the caller
@@ -253,12 +264,7 @@ bool xpmem_segment_over(const struct xpmem_segment *seg)
  */
 void xpmem_segment_end(struct xpmem_segment *seg)
 {
-	down_write(&seg->lock);
-	seg->dead = true;
-	up_write(&seg->lock);
-	xpmem_name_drop(seg);
-	xpmem_zap(seg->inode->i_mapping, 0, 0);
-	xpmem_revoke_range(seg, 0, seg->pages - 1, false);
+	segment_kill(seg, false);
 }
 
 /**
@@ -297,12 +303,7 @@ void xpmem_segment_destroy(struct xpmem_segment *seg)
 {
 	trace_xpmem_segment_destroy(seg->segid, atomic_read(&seg->nr_exported));
 	xa_erase(&segments, seg->segid);
-	down_write(&seg->lock);
-	seg->dead = true;
-	up_write(&seg->lock);
-	xpmem_name_drop(seg);
-	xpmem_zap(seg->inode->i_mapping, 0, 0);
-	xpmem_revoke_range(seg, 0, seg->pages - 1, true);
+	segment_kill(seg, true);
 	mmu_interval_notifier_remove(&seg->notifier);
 	/* Permits of others may keep the object: that is on their account. */
 	xpmem_user_uncharge(seg->user, XPMEM_USER_SEGMENTS, 1);
@@ -312,34 +313,27 @@ void xpmem_segment_destroy(struct xpmem_segment *seg)
 /**
  * xpmem_segment_remove - the exporter takes its segment back
  * @process: the caller's
- * @segid:   the segment
+ * @segid:   the segment; it may have ended before
  *
  * Context: process; may sleep.
  * Return: 0, or -ENOENT if the process has no such segment.
  */
 int xpmem_segment_remove(struct xpmem_process *process, u64 segid)
 {
-	struct xpmem_segment *seg = xpmem_segment_get(segid);
-	bool mine = false;
+	struct xpmem_segment *seg, *mine = NULL;
 
-	if (!seg)
-		return -ENOENT;
 	spin_lock(&process->lock);
-	if (seg->mm == process->mm) {
-		struct xpmem_segment *s;
-
-		list_for_each_entry(s, &process->segments, node)
-			if (s == seg) {
-				list_del_init(&seg->node);
-				mine = true;
-				break;
-			}
-	}
+	list_for_each_entry(seg, &process->segments, node)
+		if (seg->segid == segid) {
+			list_del_init(&seg->node);
+			mine = seg;
+			break;
+		}
 	spin_unlock(&process->lock);
-	if (mine)
-		xpmem_segment_destroy(seg);
-	xpmem_segment_put(seg);
-	return mine ? 0 : -ENOENT;
+	if (!mine)
+		return -ENOENT;
+	xpmem_segment_destroy(mine);
+	return 0;
 }
 
 /**

@@ -337,6 +337,7 @@ static void hiding(void *arg)
 	errno = 0;
 	xt_ok(get_errno(segid, XPMEM_RDONLY) == ENOENT,
 	      "dumpable again: the segment does not come back");
+	xt_ok(!xpmem_remove(segid), "it can be removed all the same");
 	segid = xt_export(mem, SIZE, 0666);
 	xt_ok(!get_errno(segid, XPMEM_RDONLY) && !xpmem_remove(segid),
 	      "a new one can be made");
