@@ -23,7 +23,10 @@ static struct kmem_cache *export_cache;
 /* kmem_cache_alloc_bulk() and back, for entries that may not be needed. */
 int xpmem_export_alloc_bulk(void **entries, unsigned int count)
 {
-	return kmem_cache_alloc_bulk(export_cache, GFP_KERNEL, count, entries);
+	/* Another partition's touch is no reason to kill anybody here. */
+	return kmem_cache_alloc_bulk(
+		export_cache, GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN,
+		count, entries);
 }
 
 void xpmem_export_free_bulk(void **entries, unsigned int count)

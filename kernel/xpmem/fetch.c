@@ -13,6 +13,9 @@
 #include "trace.h"
 #include "xpmem.h"
 
+/* After a shortage of memory at the home it is asked again so much later. */
+#define NOMEM_MS 50
+
 static void fetch_free(struct kref *ref)
 {
 	kfree(container_of(ref, struct xpmem_fetch, ref));
@@ -286,6 +289,8 @@ const char *xpmem_fetch_grant(struct xpmem_session *session,
 		if (!error && out_of_reach(imp, fetch, msg))
 			error = -EOPNOTSUPP;
 		fetch->retry_ms = min(le32_to_cpu(msg->retry_ms), 1000u);
+		if (le32_to_cpu(msg->status) == XPMEM_WIRE_NOMEM)
+			fetch->retry_ms = NOMEM_MS;
 		spin_lock(&imp->fetch_lock);
 		fetch_close_locked(fetch, error);
 		spin_unlock(&imp->fetch_lock);
