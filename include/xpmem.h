@@ -200,13 +200,14 @@ int xpmem_release(xpmem_apid_t apid);
  * The attachment is readable and, with a permit for XPMEM_RDWR, writable.  It
  * lives until xpmem_detach, munmap(2), xpmem_release, execve or exit of the
  * caller, and is not inherited by fork.  It can be neither moved nor grown with
- * mremap(2).  The segment's mode counts when the permit is got, not here.
+ * mremap(2).  The segment's mode is applied again: to who the caller is now.
  *
  * Errors: EINVAL an argument is outside what is said above, or something is
  * mapped at @vaddr; ENOENT this process has no such permit, or the segment is
  * gone; EACCES who the caller is by now may not have it; ESTALE the session
  * with the segment's partition is over that the permit was got through: release
- * it, and get another; EPERM or EAGAIN as of mmap(2) with MAP_FIXED; ENOMEM.
+ * it, and get another; EAGAIN the caller has become another user, of whose gets too
+ * many failed within a second; EPERM or EAGAIN as of mmap(2) with MAP_FIXED; ENOMEM.
  *
  * Return: the address that shows @addr, or (void *)-1.
  */

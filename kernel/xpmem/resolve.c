@@ -251,7 +251,7 @@ void xpmem_session_lookup_recv(struct xpmem_session *session,
 	struct xpmem_match match = {};
 	struct xpmem_caller caller;
 	struct xpmem_query query;
-	u32 status = XPMEM_WIRE_ACCES;
+	u32 status = XPMEM_WIRE_NOENT;
 
 	if (!message)
 		return;
