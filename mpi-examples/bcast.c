@@ -91,7 +91,7 @@ static unsigned char byte(long round, size_t i)
 	return round * 31 + i * 7 + (i >> 8);
 }
 
-/* Each rank is the root in turn. */
+/* Each rank is the root in turn; the others' bytes are all wrong before. */
 static void verify(size_t size)
 {
 	unsigned char *data =
@@ -102,7 +102,8 @@ static void verify(size_t size)
 		int root = round % peers.ranks;
 
 		for (size_t i = 0; i < size; i++)
-			data[i] = peers.rank == root ? byte(round, i) : 0;
+			data[i] = peers.rank == root ? byte(round, i) :
+						       ~byte(round, i);
 		broadcast(size, root);
 		for (size_t i = 0; i < size; i++)
 			if (data[i] != byte(round, i))

@@ -25,7 +25,7 @@
 #include "flag.h"
 #include "peers.h"
 
-static long rows = 64, columns = 64, steps = 100;
+static long rows = 48, columns = 64, steps = 100;
 
 static const struct arg args[] = {
 	{ "--rows", &rows, 1, 1 << 14, "rows of a rank's block" },
@@ -55,6 +55,14 @@ struct plate {
 static int64_t *at(struct block *block, long step, long row, long column)
 {
 	return &block->cell[(step % 2 * rows + row) * columns + column];
+}
+
+/* Before the first step, by the place on the whole plate: uneven in both directions,
+ * so that every border matters from then on. */
+static int64_t before(long row, long column)
+{
+	return (row * row * 31 + column * column * 17 + row * column) % 997 *
+	       (HOT / 1000);
 }
 
 static int64_t beyond(enum side side)
@@ -123,6 +131,9 @@ static int64_t *alone(long height, long width)
 		     width);
 	for (long c = 0; c < width + 2; c++)
 		old[c] = new[c] = HOT;
+	for (long r = 0; r < height; r++)
+		for (long c = 0; c < width; c++)
+			old[(r + 1) * line + c + 1] = before(r, c);
 	for (long step = 1; step <= steps; step++) {
 		for (long r = 1; r <= height; r++)
 			for (long c = 1; c <= width; c++) {
@@ -166,12 +177,23 @@ static void check(struct xpmem_peers *peers, const struct plate *plate)
 
 static void make_plate(struct plate *plate)
 {
-	int ranks, wraps[2] = { 0, 0 };
+	int rank, ranks, wraps[2] = { 0, 0 };
 
 	MPI_Comm_size(MPI_COMM_WORLD, &ranks);
 	plate->size[0] = plate->size[1] = 0;
 	MPI_Dims_create(ranks, 2, plate->size);
 	MPI_Cart_create(MPI_COMM_WORLD, 2, plate->size, wraps, 0, &plate->grid);
+	MPI_Comm_rank(plate->grid, &rank);
+	MPI_Cart_coords(plate->grid, rank, 2, plate->place);
+}
+
+static void fill(struct plate *plate)
+{
+	for (long r = 0; r < rows; r++)
+		for (long c = 0; c < columns; c++)
+			*at(plate->own, 0, r, c) =
+				before(plate->place[0] * rows + r,
+				       plate->place[1] * columns + c);
 }
 
 static void find_neighbours(struct plate *plate, struct xpmem_peers *peers)
@@ -196,9 +218,11 @@ int main(int argc, char **argv)
 	MPI_Init(&argc, &argv);
 	make_plate(&plate);
 	size = sizeof(struct block) + 2 * rows * columns * sizeof(int64_t);
-	plate.own = xpmem_pages(size); /* zeroed: cold, at step 0 */
+	plate.own = xpmem_pages(size); /* zeroed: at step 0 */
+	fill(&plate);
 	xpmem_map_peers(&peers, plate.grid, plate.own, size, XPMEM_RDONLY);
 	find_neighbours(&plate, &peers);
+	xpmem_barrier(plate.grid);
 
 	for (long step = 1; step <= steps; step++)
 		advance(&plate, step);

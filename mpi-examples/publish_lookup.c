@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Memory is found by a name, not by a segid that somebody has to pass on: the
- * others need not be of the same job, nor know who exports, nor on which
+ * others need to know which user exports it, but not which process, nor on which
  * partition.
  *
  *	rank 0					every other rank
@@ -45,9 +45,10 @@ struct board {
 };
 
 /*
- * Names are kept apart by user and by partition, so this one cannot be taken by
- * a stranger. But whose is found? Ours before any other's; and, with our user id
- * before it, ours or none: what is read from there is what we wrote.
+ * Each user has names of their own, on each partition. Looked up with our user id
+ * before it, the name is one of our user's or none; without, another user's segment
+ * might be found when ours is not there. It may still be another job's of our user:
+ * on this partition publishing says EEXIST then, on another one nothing does.
  */
 static const char *name(bool whose)
 {
@@ -94,7 +95,8 @@ static void answer(size_t size, int rank)
 		fail("publish_lookup: xpmem_attach: %s", strerror(errno));
 	board->answer[rank] = right(board->question, rank);
 	/* Detaches as well. */
-	xpmem_release(addr.apid);
+	if (xpmem_release(addr.apid))
+		fail("publish_lookup: xpmem_release: %s", strerror(errno));
 }
 
 static void check(const struct board *board, int ranks)
@@ -107,8 +109,11 @@ static void check(const struct board *board, int ranks)
 
 static void check_gone(void)
 {
-	if (xpmem_lookup(name(true)) != -1 || errno != ENOENT)
+	if (xpmem_lookup(name(true)) != -1)
 		fail("publish_lookup: \"%s\" is still there", name(true));
+	if (errno != ENOENT)
+		fail("publish_lookup: whether \"%s\" is gone: %s", name(true),
+		     strerror(errno));
 }
 
 int main(int argc, char **argv)
@@ -137,7 +142,9 @@ int main(int argc, char **argv)
 	xpmem_barrier(MPI_COMM_WORLD);
 	if (rank == 0) {
 		check(board, ranks);
-		xpmem_remove(segid);
+		if (xpmem_remove(segid))
+			fail("publish_lookup: xpmem_remove: %s",
+			     strerror(errno));
 	}
 	xpmem_barrier(MPI_COMM_WORLD);
 	check_gone();

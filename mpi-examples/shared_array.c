@@ -42,9 +42,10 @@ static int owner(long i, int ranks)
 	return i % ranks;
 }
 
+/* Never 0, which is what was there before. */
 static uint64_t value(long i, int ranks)
 {
-	return (uint64_t)i * i + owner(i, ranks);
+	return (uint64_t)i * i + owner(i, ranks) + 1;
 }
 
 int main(int argc, char **argv)

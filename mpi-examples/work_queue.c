@@ -25,7 +25,7 @@ static const struct arg args[] = {
 
 /* In rank 0's memory. */
 struct queue {
-	struct flag ready; /* ranks that are about to begin */
+	struct flag ready; /* ranks that have a task to begin with */
 	_Alignas(64) atomic_long next; /* the first task that nobody has taken */
 	_Alignas(64) struct {
 		atomic_long times; /* how often it was done */
@@ -43,34 +43,41 @@ static uint64_t work(long task)
 	return x;
 }
 
+static long take(struct queue *queue)
+{
+	return atomic_fetch_add(&queue->next, 1);
+}
+
 /*
- * How many this rank did. Nobody begins before all are ready: an MPI barrier lets
- * ranks go one after the other, and the first one would find all the tasks.
+ * How many this rank did. Nobody takes a second one before all have a first: an MPI
+ * barrier lets ranks go one after the other, and the first would find all the tasks.
  */
 static long serve(struct queue *queue, int ranks)
 {
-	long task, done = 0;
+	long task = take(queue), done = 0;
 
 	flag_add(&queue->ready);
 	flag_await(&queue->ready, ranks);
-	for (;;) {
-		task = atomic_fetch_add(&queue->next, 1);
-		if (task >= tasks)
-			return done;
+	for (; task < tasks; task = take(queue)) {
 		queue->task[task].result = work(task);
 		atomic_fetch_add(&queue->task[task].times, 1);
 		done++;
 		sched_yield(); /* there may be more ranks than processors */
 	}
+	return done;
 }
 
-static void check(struct queue *queue, int ranks, long done)
+static void check(struct queue *queue, int ranks, long done, long busy)
 {
+	long least = ranks < tasks ? ranks : tasks;
+
 	if (queue->next != tasks + ranks)
 		fail("work_queue: %ld additions, not %ld", (long)queue->next,
 		     tasks + ranks);
 	if (done != tasks)
 		fail("work_queue: the ranks did %ld tasks of %ld", done, tasks);
+	if (busy != least)
+		fail("work_queue: %ld ranks did some, not %ld", busy, least);
 	for (long i = 0; i < tasks; i++) {
 		if (queue->task[i].times != 1)
 			fail("work_queue: task %ld was done %ld times", i,
@@ -85,7 +92,7 @@ int main(int argc, char **argv)
 	struct xpmem_peers peers;
 	struct queue *own = NULL;
 	size_t size = 0;
-	long mine, done, busy, least;
+	long mine, some, done, busy;
 	int rank;
 
 	args_parse(argc, argv, "Ranks take tasks from a shared counter.", args);
@@ -99,13 +106,13 @@ int main(int argc, char **argv)
 
 	mine = serve(xpmem_peer(&peers, 0), peers.ranks);
 	xpmem_barrier(MPI_COMM_WORLD);
-	busy = mine > 0;
+	some = mine > 0;
 	MPI_Reduce(&mine, &done, 1, MPI_LONG, MPI_SUM, 0, MPI_COMM_WORLD);
-	MPI_Reduce(&busy, &least, 1, MPI_LONG, MPI_SUM, 0, MPI_COMM_WORLD);
+	MPI_Reduce(&some, &busy, 1, MPI_LONG, MPI_SUM, 0, MPI_COMM_WORLD);
 	if (rank == 0) {
-		check(own, peers.ranks, done);
+		check(own, peers.ranks, done, busy);
 		printf("work_queue: %ld tasks, each done once, all right; %ld of %d ranks did some\n",
-		       tasks, least, peers.ranks);
+		       tasks, busy, peers.ranks);
 	}
 	xpmem_unmap_peers(&peers);
 	MPI_Finalize();
