@@ -61,7 +61,6 @@ int main(int argc, char **argv)
 {
 	struct row *rows;
 	size_t count;
-	int status = 0;
 
 	options_parse(argc, argv, usage);
 	if (options.serve) {
@@ -86,8 +85,5 @@ int main(int argc, char **argv)
 	print_table(rows, count);
 	if (options.json)
 		write_json(rows, count);
-	for (size_t i = 0; i < count; i++)
-		if (rows[i].state == ROW_FAILED)
-			status = 1;
-	return status;
+	return any_failed(rows, count);
 }

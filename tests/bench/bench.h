@@ -54,6 +54,7 @@ struct options {
 	enum clock clock;
 	int repeat;
 	size_t size; /* bytes that are touched */
+	bool sized; /* --size was given */
 	const char *only; /* topic, or beginning of a measure's name */
 	const char *json;
 	const char *host; /* the partition that exports; NULL: this one */
@@ -93,6 +94,8 @@ typedef void (*pair)(void *context, double *figure, double *reference);
 /* Rows of all wanted measures of all topics, in shared memory. */
 size_t rows_create(const struct topic *const *topics, size_t count,
 		   struct row **rows);
+/* Whether one of them could not be measured: the exit status. */
+bool any_failed(const struct row *rows, size_t count);
 /* Runs a topic in a process of its own. */
 void run_topic(const struct topic *topic);
 /* Runs it in this one, which ends if the topic fails. */

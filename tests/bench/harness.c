@@ -67,6 +67,14 @@ size_t rows_create(const struct topic *const *topics, size_t count,
 	return row_count;
 }
 
+bool any_failed(const struct row *all, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (all[i].state == ROW_FAILED)
+			return true;
+	return false;
+}
+
 static struct row *find(const char *measure)
 {
 	for (size_t i = 0; i < row_count; i++)

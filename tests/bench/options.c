@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-struct options options = { .repeat = 15, .size = 32 * MIB };
+struct options options = { .repeat = 15 };
 
 static long number(const char *option, const char *text, long least, long most)
 {
@@ -66,5 +66,8 @@ void options_parse(int argc, char **argv, const char *usage)
 		errx(2, "no such argument: %s (--help)", argv[optind]);
 	if (options.size % (4 * MIB))
 		errx(2, "--size: a multiple of 4");
+	options.sized = options.size;
+	if (!options.sized)
+		options.size = 32 * MIB;
 	page_size = sysconf(_SC_PAGESIZE);
 }

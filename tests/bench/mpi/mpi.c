@@ -20,7 +20,7 @@
 	X("latency-256", PING_PONG, 256, 0, "256 bytes" TO_AND_FRO)     \
 	X("latency-4k", PING_PONG, 4 * KIB, 0, "4 KiB" TO_AND_FRO)      \
 	X("latency-64k", PING_PONG, 64 * KIB, 0, "64 KiB" TO_AND_FRO)   \
-	X("latency-1m", PING_PONG, MIB, 0.333, "1 MiB" TO_AND_FRO)    \
+	X("latency-1m", PING_PONG, MIB, 0.333, "1 MiB" TO_AND_FRO)      \
 	X("bandwidth-64k", ONE_WAY, 64 * KIB, 0, "64 KiB, one way")     \
 	X("bandwidth-1m", ONE_WAY, MIB, 0, "1 MiB, one way")            \
 	X("both-ways-64k", BOTH_WAYS, 64 * KIB, 0, "64 KiB, both ways") \
@@ -203,6 +203,13 @@ int main(int argc, char **argv)
 	int ranks;
 
 	options_parse(argc, argv, usage);
+	if (options.host || options.serve)
+		errx(2, "--host, --serve: mpirun says where (--help)");
+	if (options.clock)
+		errx(2,
+		     "--instructions: two partitions have no such clock (--help)");
+	if (options.sized)
+		errx(2, "--size: messages have their own sizes (--help)");
 	count = rows_create(topics, 1, &rows);
 	if (!count)
 		errx(2, "--only %s: no such measure (--list)", options.only);
@@ -210,8 +217,6 @@ int main(int argc, char **argv)
 		print_list(topics, 1);
 		return 0;
 	}
-	if (options.host || options.serve || options.clock)
-		errx(2, "mpirun says where, and the clock tells time (--help)");
 	MPI_Init(&argc, &argv);
 	MPI_Comm_rank(MPI_COMM_WORLD, &rank);
 	MPI_Comm_size(MPI_COMM_WORLD, &ranks);
@@ -227,5 +232,5 @@ int main(int argc, char **argv)
 		print_table(rows, count);
 	if (!rank && options.json)
 		write_json(rows, count);
-	return 0;
+	return rank ? 0 : any_failed(rows, count);
 }
