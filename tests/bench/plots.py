@@ -51,6 +51,17 @@ class Plot:
             raise RuntimeError(f"gnuplot {path}:\n{done.stderr}")
 
 
+def drawable(part):
+    """What was measured, but for what is 0 in a quarter of the samples: that has no rate, no
+    ratio to it, and no place on a logarithmic axis."""
+    return [row for row in part.measured()
+            if all(row[key]["q1"] > 0 for key in ("figure", "reference", "ratio") if key in row)]
+
+
+def find(part, measure):
+    return next((row for row in drawable(part) if row["measure"] == measure), None)
+
+
 def block(name, lines):
     return "\n".join([f"${name} << END", *lines, "END"])
 
@@ -104,7 +115,7 @@ def ratios(name, title, rows):
 
 def all_ratios(part):
     """One plot; where topics differ by orders of magnitude, one for each."""
-    rows = [row for row in part.measured() if "ratio" in row]
+    rows = [row for row in drawable(part) if "ratio" in row]
     if part.key != "remote":
         topics = {None: rows}
     else:
@@ -120,7 +131,7 @@ def all_ratios(part):
 def series_of(part, prefix):
     """{reference or None: {size: row}} of measures PREFIX-SIZE/REFERENCE."""
     found = {}
-    for row in part.measured():
+    for row in drawable(part):
         if row["measure"].startswith(prefix + "-"):
             reference = row["measure"].rsplit("/", 1)[1]
             size = size_of(row["measure"])
@@ -214,7 +225,7 @@ def ranks(part):
 
 def collectives(part):
     """On as many ranks as were measured at most."""
-    count = max((int(row["measure"].split("-")[1]) for row in part.measured()
+    count = max((int(row["measure"].split("-")[1]) for row in drawable(part)
                  if row["topic"] == "collectives"), default=0)
     curves = []
     for name, ours, theirs in (("bcast", BLUE, SKY), ("allreduce", RED, ORANGE)):
@@ -251,9 +262,12 @@ PLACES = (("own memory", GREY), ("attachment within the partition", SKY),
           ("attachment across partitions", BLUE))
 
 
+SCALED = ("The attachment within the partition was measured beside other samples of the one "
+          "across, and is scaled by what these differ.")
+
+
 def beside_own(own, local):
-    """The three places, as if all were measured at the same time: the attachment within
-    the partition was measured beside another sample of the one across partitions."""
+    """The three places, as if all were measured at the same time; SCALED says how."""
     factor = own["figure"]["median"] / local["figure"]["median"]
     within = {key: value * factor for key, value in local["reference"].items()}
     return own["reference"], within, own["figure"]
@@ -263,28 +277,29 @@ def access(part):
     groups = []
     for name, title in (("load", "load"), ("store", "store"), ("copy-from", "copy from"),
                         ("copy-to", "copy to")):
-        own, local = part.find(f"remote/{name}/own"), part.find(f"remote/{name}/local")
+        own, local = find(part, f"remote/{name}/own"), find(part, f"remote/{name}/local")
         if own and local:
             groups.append((title, beside_own(own, local)))
     if groups:
-        yield bars("remote-bandwidth", "Bandwidth of memory", "Loads, stores and memcpy() in turn through memory. Equal "
-                   "bars: it does not matter where the memory is.", "MiB/s", groups, PLACES,
-                   lambda v: to_rate(v, "ns", 1024))
+        yield bars("remote-bandwidth", "Bandwidth of memory", "Loads, stores and memcpy() in turn "
+                   "through memory. Equal bars: it does not matter where the memory is. " + SCALED,
+                   "MiB/s", groups, PLACES, lambda v: to_rate(v, "ns", 1024))
     groups = []
     for name, title in (("load-latency", "load"), ("atomic", "fetch and add"),
                         ("gups", "random update")):
-        own, local = part.find(f"remote/{name}/own"), part.find(f"remote/{name}/local")
+        own, local = find(part, f"remote/{name}/own"), find(part, f"remote/{name}/local")
         if own and local:
             groups.append((title, beside_own(own, local)))
     if groups:
         yield bars("remote-latency", "Latency of memory", "Accesses at random places, one "
-                   "after the other. Less is better.", "ns each", groups, PLACES, lambda v: v)
+                   "after the other. Less is better. " + SCALED, "ns each", groups, PLACES,
+                   lambda v: v)
 
 
 def stream(part):
     groups = []
     for name in ("copy", "scale", "add", "triad"):
-        own, here = (part.find(f"remote/stream-{name}{where}/own") for where in ("", "-local"))
+        own, here = (find(part, f"remote/stream-{name}{where}/own") for where in ("", "-local"))
         if own and here:
             groups.append((name, (own["reference"], here["figure"], own["figure"])))
     if groups:
