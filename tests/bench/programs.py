@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Benchmarks of programs that print their own figures: running them on a partition of the
 lab over xpmem and without, and the rows that tests/bench/table describes."""
+import glob
 import os
 import platform
 import statistics
@@ -32,32 +33,36 @@ def run(command, env, cwd=None):
 
 
 class OpenMPI:
-    """mpirun within a partition, told which way messages take: over xpmem with the part
-    that tests/clients/build made, over cma or posix as Debian has it."""
+    """mpirun within a partition, told which way messages take: over cma or posix with
+    Debian's binary alone, over xpmem with the part that tests/clients/build made."""
+    ENV = {"OMPI_MCA_pml": "ob1", "OMPI_MCA_oob_tcp_if_include": "lo",
+           "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
 
     def __init__(self):
-        parts = os.path.join(BUILT, "openmpi")
-        self.vader = os.path.exists(os.path.join(parts, "mca_btl_vader.so"))
-        self.missing = not (self.vader
-                            or os.path.exists(os.path.join(parts, "mca_smsc_xpmem.so")))
-        libs = "/usr/lib/x86_64-linux-gnu/openmpi/lib/openmpi3"
-        path = parts + (":" + libs if os.path.isdir(libs) else "")
-        self.env = {"OMPI_MCA_mca_base_component_path": path, "OMPI_MCA_pml": "ob1",
-                    "OMPI_MCA_oob_tcp_if_include": "lo", "OMPI_ALLOW_RUN_AS_ROOT": "1",
-                    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+        # Open MPI 4 has its parts as files, and one of them is vader
+        vader = glob.glob("/usr/lib/*/openmpi/lib/openmpi3/mca_btl_vader.so")
+        self.vader = bool(vader)
+        part = os.path.join(BUILT, "openmpi",
+                            "mca_btl_vader.so" if vader else "mca_smsc_xpmem.so")
+        self.missing = not os.path.exists(part)
+        # the first of a name is the one that is taken
+        self.path = ":".join(os.path.dirname(name) for name in (part, *vader))
 
     def way(self, way):
         if self.vader:
-            single = "none" if way == "posix" else way
-            return {"OMPI_MCA_btl": "vader,self",
-                    "OMPI_MCA_btl_vader_single_copy_mechanism": single}
-        return {"OMPI_MCA_btl": "sm,self",
-                "OMPI_MCA_smsc": "^xpmem,cma" if way == "posix" else way}
+            env = {"OMPI_MCA_btl": "vader,self",
+                   "OMPI_MCA_btl_vader_single_copy_mechanism": "none" if way == "posix" else way}
+        else:
+            env = {"OMPI_MCA_btl": "sm,self",
+                   "OMPI_MCA_smsc": "^xpmem,cma" if way == "posix" else way}
+        if way == "xpmem":
+            env["OMPI_MCA_mca_base_component_path"] = self.path
+        return env
 
     def run(self, way, ranks, command, cwd=None):
         """What the command's ranks print."""
         return run(["mpirun", "-np", str(ranks), "--oversubscribe", "--bind-to", "none",
-                    *command], {**self.env, **self.way(way)}, cwd)
+                    *command], {**self.ENV, **self.way(way)}, cwd)
 
 
 def spread(values):
