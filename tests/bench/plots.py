@@ -182,6 +182,7 @@ def messages(part, mpi):
             continue
         if mpi and kind == "latency":
             found["mpi-tcp"] = series_of(mpi, "mpi/latency").get("mpi-tcp", {})
+            caption += " MPI over TCP with mpi_yield_when_idle."
         curves = [("attachment across partitions", BLUE,
                    {size: (row, "figure") for size, row in found[None].items()})]
         curves += [(label, colour, {size: (row, "reference")
@@ -219,8 +220,9 @@ def ranks(part):
                        {size: (row, "figure") for size, row in found[None].items()}),
                       ("MPI over TCP", PURPLE,
                        {size: (row, "reference") for size, row in found["mpi-tcp"].items()})]
-            yield by_size(f"mpi-{kind}", title, "Two ranks of one MPI job on two partitions. Both "
-                          "axes are logarithmic.", ylabel, curves, convert)
+            yield by_size(f"mpi-{kind}", title, "Two ranks of one MPI job on two partitions. A rank "
+                          "that waits for TCP gives its CPU away (mpi_yield_when_idle). Both axes "
+                          "are logarithmic.", ylabel, curves, convert)
 
 
 def collectives(part):
