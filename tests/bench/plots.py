@@ -220,9 +220,8 @@ def ranks(part):
                        {size: (row, "figure") for size, row in found[None].items()}),
                       ("MPI over TCP", PURPLE,
                        {size: (row, "reference") for size, row in found["mpi-tcp"].items()})]
-            yield by_size(f"mpi-{kind}", title, "Two ranks of one MPI job on two partitions. A rank "
-                          "that waits for TCP gives its CPU away (mpi_yield_when_idle). Both axes "
-                          "are logarithmic.", ylabel, curves, convert)
+            yield by_size(f"mpi-{kind}", title, "Two ranks of one MPI job on two partitions, with "
+                          "mpi_yield_when_idle. Both axes are logarithmic.", ylabel, curves, convert)
 
 
 def collectives(part):

@@ -12,8 +12,8 @@ PARTS = (
      "taken in the same run, each sample beside one of the figure."),
     ("mpi", "MPI between partitions",
      "Two ranks of one job, each on a partition of its own: messages by MPI over TCP, and "
-     "through an attachment. Open MPI is told mpi_yield_when_idle: ranks that spin would leave "
-     "an emulator no CPU for the packets."),
+     "through an attachment. Open MPI is told mpi_yield_when_idle: a rank that waits yields to "
+     "what else its partition runs, but still keeps an emulated CPU busy."),
     ("clients", "Open MPI and UCX within a partition",
      "Messages over this module, beside the same over cma (process_vm_readv) and over shared "
      "memory that is copied in and out. Collective operations of mpi-examples, beside Open "
