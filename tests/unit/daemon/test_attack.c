@@ -337,14 +337,19 @@ static void make_credential(void)
 	assert_int_equal(auth_create(&claim, secret, credential, reason), 0);
 }
 
+static void assert_refused(const struct auth_claim *as, const char *why)
+{
+	assert_int_equal(auth_verify(as, told, credential, reason), -1);
+	assert_contains(reason, why);
+}
+
 static void test_replay(void **state)
 {
 	(void)state;
 	make_credential();
 	assert_int_equal(auth_verify(&claim, told, credential, reason), 0);
 	assert_memory_equal(told, secret, sizeof(secret));
-	assert_int_equal(auth_verify(&claim, told, credential, reason), -1);
-	assert_contains(reason, "eplayed");
+	assert_refused(&claim, "eplayed");
 }
 
 static void test_other_peer(void **state)
@@ -354,8 +359,7 @@ static void test_other_peer(void **state)
 	(void)state;
 	other.peer ^= 1;
 	make_credential();
-	assert_int_equal(auth_verify(&other, told, credential, reason), -1);
-	assert_contains(reason, "for something else");
+	assert_refused(&other, "for something else");
 }
 
 static void test_other_user(void **state)
@@ -363,12 +367,10 @@ static void test_other_user(void **state)
 	(void)state;
 	make_credential();
 	auth_init(munged_socket(), geteuid() + 1);
-	assert_int_equal(auth_verify(&claim, told, credential, reason), -1);
-	assert_contains(reason, "its credential is of user");
+	assert_refused(&claim, "its credential is of user");
 	/* Made for another user: munge does not even decode it for us. */
 	make_credential();
-	assert_int_equal(auth_verify(&claim, told, credential, reason), -1);
-	assert_contains(reason, "munge refuses its credential");
+	assert_refused(&claim, "munge refuses its credential");
 }
 
 static void test_damaged(void **state)
@@ -376,8 +378,7 @@ static void test_damaged(void **state)
 	(void)state;
 	make_credential();
 	credential[strlen(credential) / 2] ^= 1;
-	assert_int_equal(auth_verify(&claim, told, credential, reason), -1);
-	assert_contains(reason, "munge refuses its credential");
+	assert_refused(&claim, "munge refuses its credential");
 }
 
 #define TEST(name) \

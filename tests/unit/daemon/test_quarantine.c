@@ -92,6 +92,14 @@ static void until_fenced(unsigned int count)
 		assert_int_equal(loop_step(), 0);
 }
 
+/* The command for partition 2 runs once, to its end. */
+static void fence_once(void)
+{
+	quarantine_look();
+	while (fence_running(2))
+		assert_int_equal(loop_step(), 0);
+}
+
 static void test_automatic(void **state)
 {
 	(void)state;
@@ -164,9 +172,7 @@ static void test_retry(void **state)
 	fence_script_have(config.fence_command, sizeof(config.fence_command),
 			  "echo no power >&2; exit 1");
 	fake_kernel_have(2, XPMEM_SESSION_STATE_LOST, 9);
-	quarantine_look();
-	while (fence_running(2))
-		assert_int_equal(loop_step(), 0);
+	fence_once();
 	assert_string_equal(fence_state(), "retry");
 	assert_contains(failure_of_2, "status 1: no power");
 	assert_contains(advice_of_2, "look at the fence device");
@@ -186,9 +192,7 @@ static void test_reload(void **state)
 	(void)state;
 	strcpy(config.fence_command, "/nonexistent");
 	fake_kernel_have(2, XPMEM_SESSION_STATE_LOST, 9);
-	quarantine_look();
-	while (fence_running(2))
-		assert_int_equal(loop_step(), 0);
+	fence_once();
 	assert_string_equal(fence_state(), "retry");
 	fence_script_have(config.fence_command, sizeof(config.fence_command),
 			  GOOD);
@@ -255,9 +259,7 @@ static void test_back_after_failure(void **state)
 	(void)state;
 	strcpy(config.fence_command, "/nonexistent");
 	fake_kernel_have(2, XPMEM_SESSION_STATE_LOST, 9);
-	quarantine_look();
-	while (fence_running(2))
-		assert_int_equal(loop_step(), 0);
+	fence_once();
 	assert_string_equal(fence_state(), "retry");
 	fake_kernel_have(2, XPMEM_SESSION_STATE_UP, 10);
 	quarantine_look();
@@ -324,9 +326,7 @@ static void test_killed(void **state)
 
 	(void)state;
 	config.fence_timeout_ms = 500;
-	quarantine_look();
-	while (fence_running(2))
-		assert_int_equal(loop_step(), 0);
+	fence_once();
 	assert_string_equal(fence_state(), "retry");
 	assert_contains(failure_of_2, "was killed");
 	await_sleeper(fd);
@@ -357,9 +357,7 @@ static void test_not_waited_for(void **state)
 	(void)state;
 	signal(SIGCHLD, SIG_IGN);
 	fake_kernel_have(2, XPMEM_SESSION_STATE_LOST, 9);
-	quarantine_look();
-	while (fence_running(2))
-		assert_int_equal(loop_step(), 0);
+	fence_once();
 	signal(SIGCHLD, SIG_DFL);
 	assert_string_equal(fence_state(), "retry");
 	assert_null(strstr(failure_of_2, "its status"));
