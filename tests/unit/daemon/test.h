@@ -22,6 +22,13 @@ void fence_script_have(char *path, size_t size, const char *script);
 int fence_script_calls(void);
 const char *fence_script_input(void);
 
+/* scratch.c: a directory of our own, and programs that run in it. */
+int scratch_setup(void **state);
+int scratch_teardown(void **state);
+void scratch_write(const char *name, const char *text);
+int scratch_run(const char *command);
+const char *scratch_said(void);
+
 #define assert_contains(text, part)                                         \
 	do {                                                                \
 		if (!strstr(text, part))                                    \

@@ -5,12 +5,8 @@
  *
  * usage: test_commands XPMEMD XPMEMCTL
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "test.h"
@@ -18,65 +14,24 @@
 static const char *programs[2];
 enum { DAEMON, CTL };
 
-static char directory[] = "/tmp/xpmemd-commands-XXXXXX";
-static char said[8192];
-
-/* Runs a command line, fills @said with its stderr. Returns the exit status. */
+/* Returns the exit status; what it writes to stderr is in scratch_said(). */
 static int run(int program, const char *arguments)
 {
-	char command[1024];
-	size_t got;
-	FILE *out;
-	int status;
+	char command[512];
 
-	snprintf(command, sizeof(command),
-		 "cd %s && exec %s %s 2>&1 >/dev/null", directory,
+	snprintf(command, sizeof(command), "%s %s 2>&1 >/dev/null",
 		 programs[program], arguments);
-	out = popen(command, "re");
-	assert_non_null(out);
-	got = fread(said, 1, sizeof(said) - 1, out);
-	said[got] = '\0';
-	status = pclose(out);
-	assert_true(WIFEXITED(status));
-	return WEXITSTATUS(status);
-}
-
-static void write_file(const char *name, const char *text)
-{
-	char path[128];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/%s", directory, name);
-	file = fopen(path, "we");
-	assert_non_null(file);
-	assert_true(fputs(text, file) >= 0);
-	assert_int_equal(fclose(file), 0);
+	return scratch_run(command);
 }
 
 static int setup(void **state)
 {
-	(void)state;
-	if (!mkdtemp(directory))
+	if (scratch_setup(state))
 		return -1;
-	write_file("wrong.conf", "partid 1\ncolour red\n");
-	write_file("short.conf", "partid 1\n");
-	write_file("file", "");
+	scratch_write("wrong.conf", "partid 1\ncolour red\n");
+	scratch_write("short.conf", "partid 1\n");
+	scratch_write("file", "");
 	return 0;
-}
-
-static int teardown(void **state)
-{
-	static const char *const names[] = { "wrong.conf", "short.conf",
-					     "file" };
-	char path[128];
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		snprintf(path, sizeof(path), "%s/%s", directory, names[i]);
-		unlink(path);
-	}
-	return rmdir(directory);
 }
 
 /* @object: what the message is about. */
@@ -116,8 +71,8 @@ static void test_wrong(void **state)
 	(void)state;
 	for (i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		status = run(wrong[i].program, wrong[i].arguments);
-		assert_contains(said, wrong[i].object);
-		assert_advises(said);
+		assert_contains(scratch_said(), wrong[i].object);
+		assert_advises(scratch_said());
 		assert_int_equal(status, wrong[i].status);
 	}
 }
@@ -130,8 +85,9 @@ static void test_options(void **state)
 	(void)state;
 	for (program = DAEMON; program <= CTL; program++) {
 		assert_int_equal(run(program, "--colour"), 2);
-		assert_contains(said, "unrecognized option '--colour'");
-		assert_contains(said, "--help.");
+		assert_contains(scratch_said(),
+				"unrecognized option '--colour'");
+		assert_contains(scratch_said(), "--help.");
 	}
 }
 
@@ -142,10 +98,10 @@ static void test_no_module(void **state)
 	if (!access("/sys/module/xpmem", F_OK))
 		skip();
 	assert_int_equal(run(CTL, "segments"), 1);
-	assert_contains(said, "xpmem");
-	assert_advises(said);
+	assert_contains(scratch_said(), "xpmem");
+	assert_advises(scratch_said());
 	assert_int_equal(run(CTL, "stats"), 1);
-	assert_advises(said);
+	assert_advises(scratch_said());
 }
 
 int main(int argc, char **argv)
@@ -162,5 +118,6 @@ int main(int argc, char **argv)
 	}
 	programs[DAEMON] = argv[1];
 	programs[CTL] = argv[2];
-	return cmocka_run_group_tests_name("commands", tests, setup, teardown);
+	return cmocka_run_group_tests_name("commands", tests, setup,
+					   scratch_teardown);
 }
