@@ -47,8 +47,10 @@ static void test_plain(void **state)
 	const char *said = start("plain");
 
 	(void)state;
+	if (!access("/sys/module/xpmem", F_OK))
+		skip();
 	assert_null(strstr(said, "TLS"));
-	assert_contains(said, "xpmem");
+	assert_contains(said, "the kernel has no xpmem");
 }
 
 int main(void)
