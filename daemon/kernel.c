@@ -334,6 +334,10 @@ void kernel_session_parse(struct nlattr **attrs, struct kernel_session *session)
 		.epoch = get_u64(attrs[XPMEM_A_EPOCH]),
 		.quarantine = get_u64(attrs[XPMEM_A_QUARANTINE]),
 		.lost_ms = get_u64(attrs[XPMEM_A_LOST_MS]),
+		.security = get_u32(attrs[XPMEM_A_SECURITY]),
+		.uid_min = get_u32(attrs[XPMEM_A_UID_MIN]),
+		.uid_max = get_u32(attrs[XPMEM_A_UID_MAX]),
+		.root_squash = get_u32(attrs[XPMEM_A_ROOT_SQUASH]),
 	};
 	get_text(attrs[XPMEM_A_REASON], session->reason,
 		 sizeof(session->reason));

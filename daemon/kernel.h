@@ -33,6 +33,7 @@ struct kernel_session_params {
 /**
  * struct kernel_session - what the module says of a session; see session-get.
  * In an event only the first three and the reason are set.
+ * What it began with is as of struct kernel_session_params.
  */
 struct kernel_session {
 	uint16_t partid;
@@ -41,6 +42,10 @@ struct kernel_session {
 	uint64_t quarantine;
 	uint64_t lost_ms;
 	char reason[XPMEM_REASON_MAX + 1];
+	uint32_t security;
+	uint32_t uid_min;
+	uint32_t uid_max;
+	uint32_t root_squash;
 };
 
 /**

@@ -322,6 +322,27 @@ static void session_event(const struct kernel_session *session)
 	}
 }
 
+/* The session of a peer that is gone from the configuration, or changed. */
+static void end_session(uint16_t partid)
+{
+	char reason[REASON_SIZE];
+	int err = kernel_session_del(partid, reason);
+
+	if (err && err != -ENOENT)
+		log_error(
+			"partition %u: cannot close its session: %s; see xpmemctl status",
+			partid, reason);
+}
+
+static bool as_configured(const struct kernel_session *session,
+			  const struct config_peer *peer)
+{
+	return session->security == peer->security &&
+	       session->uid_min == peer->uid_min &&
+	       session->uid_max == peer->uid_max &&
+	       session->root_squash == peer->root_squash;
+}
+
 static void learn_session(const struct kernel_session *session, void *arg)
 {
 	struct peer *peer = find(session->partid);
@@ -336,17 +357,22 @@ static void learn_session(const struct kernel_session *session, void *arg)
 		return;
 	}
 	peer->kept = true;
+	peer->outdated = !as_configured(session, &peer->config);
 	set_up(peer, session->epoch);
 }
 
-/* Makes every peer's state what the kernel says.  Returns 0 or -1. */
+/*
+ * Makes every peer's state what the kernel says.  A session that began with other
+ * settings than there are now is closed: its end, which the kernel tells, leads to a
+ * new one.  Returns 0 or -1.
+ */
 static int learn_sessions(void)
 {
 	char reason[REASON_SIZE];
 	struct peer *peer;
 
 	for (peer = peers; peer; peer = peer->next)
-		peer->kept = false;
+		peer->kept = peer->outdated = false;
 	if (kernel_session_each(learn_session, NULL, reason)) {
 		log_error("cannot list the kernel's sessions: %s; see dmesg",
 			  reason);
@@ -355,6 +381,12 @@ static int learn_sessions(void)
 	for (peer = peers; peer; peer = peer->next) {
 		if (!peer->kept && peer->state == PEER_UP)
 			set_down(peer, "session lost; see xpmemctl quarantine");
+		if (!peer->outdated)
+			continue;
+		log_warning(
+			"partition %u: its session began with another security, uids or root-squash; nothing to do: it is closed, and a new one follows",
+			peer->config.partid);
+		end_session(peer->config.partid);
 	}
 	return 0;
 }
@@ -477,18 +509,6 @@ static bool same_config(const struct config_peer *a,
 	       !strcmp(a->window, b->window) &&
 	       a->address.length == b->address.length &&
 	       !memcmp(&a->address.addr, &b->address.addr, a->address.length);
-}
-
-/* The session of a peer that is gone from the configuration, or changed. */
-static void end_session(uint16_t partid)
-{
-	char reason[REASON_SIZE];
-	int err = kernel_session_del(partid, reason);
-
-	if (err && err != -ENOENT)
-		log_error(
-			"partition %u: cannot close its session: %s; see xpmemctl status",
-			partid, reason);
 }
 
 /**

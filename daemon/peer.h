@@ -37,7 +37,8 @@ enum peer_state {
  * @retry:      connects again
  * @backoff_ms: before the next attempt
  * @reason:     why the session is not up
- * @kept:       private to peer_reload()
+ * @kept:       private to peer_reload() and learn_sessions()
+ * @outdated:   private to learn_sessions()
  */
 struct peer {
 	struct peer *next;
@@ -52,6 +53,7 @@ struct peer {
 	unsigned int backoff_ms;
 	char reason[REASON_SIZE];
 	bool kept;
+	bool outdated;
 };
 
 int peer_init(const struct config *config, const struct handshake_local *local,

@@ -129,7 +129,11 @@ static int put_session(struct sk_buff *skb,
 	    put_u64(skb, XPMEM_A_EPOCH, info->epoch) ||
 	    put_u64(skb, XPMEM_A_QUARANTINE, info->quarantine) ||
 	    put_u64(skb, XPMEM_A_LOST_MS, info->lost_ms) ||
-	    nla_put_string(skb, XPMEM_A_REASON, info->reason))
+	    nla_put_string(skb, XPMEM_A_REASON, info->reason) ||
+	    nla_put_u32(skb, XPMEM_A_SECURITY, info->security) ||
+	    nla_put_u32(skb, XPMEM_A_UID_MIN, info->policy.uid_min) ||
+	    nla_put_u32(skb, XPMEM_A_UID_MAX, info->policy.uid_max) ||
+	    nla_put_u32(skb, XPMEM_A_ROOT_SQUASH, info->policy.root_squash))
 		return -EMSGSIZE;
 	return 0;
 }

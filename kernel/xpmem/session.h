@@ -69,6 +69,8 @@ struct xpmem_session_info {
 	u64 quarantine;
 	u64 lost_ms;
 	char reason[64];
+	u32 security;
+	struct xpmem_policy policy;
 };
 
 /**

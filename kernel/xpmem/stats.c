@@ -110,6 +110,9 @@ static void info_fill(struct xpmem_session_info *info,
 		info->lost_ms = div_u64(ktime_get_boottime_ns() - session->lost,
 					NSEC_PER_MSEC);
 	strscpy(info->reason, session->reason ?: "", sizeof(info->reason));
+	info->security = session->tls ? XPMEM_SECURITY_TLS :
+					XPMEM_SECURITY_PLAIN;
+	info->policy = session->policy;
 }
 
 /**

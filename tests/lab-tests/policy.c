@@ -127,8 +127,11 @@ static void ranges(struct xt_raw *raw)
 
 /* --- the same from the configuration of p1, for a p2 that is real */
 
-/* All lines stay, but those about users, in place of which comes @policy. */
-static void configure(const char *policy)
+/*
+ * All lines stay, but those about users, in place of which comes @policy. @away: the
+ * daemon learns of it when it starts again, and has a session from before.
+ */
+static void configure(const char *policy, bool away)
 {
 	FILE *in = fopen(CONFIG, "re"), *out = fopen(CONFIG ".new", "we");
 	char line[256];
@@ -147,7 +150,12 @@ static void configure(const char *policy)
 	fclose(in);
 	xt_need(!fclose(out) && !rename(CONFIG ".new", CONFIG), "write %s",
 		CONFIG);
-	xt_need(!system("xpmemctl reload"), "xpmemctl reload");
+	if (away) {
+		xt_daemon_kill("xpmemd");
+		xt_need(xt_daemon_start("xpmemd"), "xpmemd starts");
+	} else {
+		xt_need(!system("xpmemctl reload"), "xpmemctl reload");
+	}
 	xt_need(xt_daemon_up(MS), "the session is up");
 }
 
@@ -186,13 +194,13 @@ static void configured(void)
 	xt_case("configured");
 	if (xt_me == XT_HOME) {
 		mem = xt_map(xt_page);
-		configure("    uids 1001-1001\n");
+		configure("    uids 1001-1001\n", true);
 		mine = xt_export(mem, xt_page, 0600);
 		all = xt_export(mem, xt_page, 0666);
 		xt_put("mine", "%#llx", (long long)mine);
 		xt_put("all", "%#llx", (long long)all);
 		xt_await("asked");
-		configure("    uids 1-65535\n    root-squash no\n");
+		configure("    uids 1-65535\n    root-squash no\n", false);
 		xt_put("back", "1");
 		xt_await("root");
 		xt_ok(!xpmem_remove(mine) && !xpmem_remove(all),

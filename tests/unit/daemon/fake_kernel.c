@@ -24,6 +24,10 @@ int kernel_session_add(const struct kernel_session_params *params, char *reason)
 		.partid = params->partid,
 		.state = XPMEM_SESSION_STATE_UP,
 		.epoch = params->epoch,
+		.security = params->security,
+		.uid_min = params->uid_min,
+		.uid_max = params->uid_max,
+		.root_squash = params->root_squash,
 	};
 	k->added++;
 	return 0;
@@ -146,6 +150,7 @@ void fake_kernel_have(uint16_t partid, uint32_t state, uint64_t epoch)
 		.epoch = epoch,
 		.quarantine = state == XPMEM_SESSION_STATE_LOST ? 7 : 0,
 		.lost_ms = 5000,
+		.security = XPMEM_SECURITY_TLS,
 	};
 }
 

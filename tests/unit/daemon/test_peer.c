@@ -277,14 +277,37 @@ static void test_flapping(void **state)
 static void test_learn(void **state)
 {
 	(void)state;
-	fake_kernel.sessions[0].partid = 2;
-	fake_kernel.sessions[0].state = XPMEM_SESSION_STATE_UP;
-	fake_kernel.sessions[0].epoch = 7;
-	fake_kernel.n = 1;
+	fake_kernel_have(2, XPMEM_SESSION_STATE_UP, 7);
 	start();
 	assert_int_equal(peer_first()->state, PEER_UP);
 	assert_true(peer_first()->epoch == 7);
 	assert_false(peer_first()->retry.armed);
+	assert_int_equal(fake_kernel.deleted, 0);
+}
+
+/* The configuration was changed while there was no daemon. */
+static void test_learn_outdated(void **state)
+{
+	unsigned int i;
+
+	(void)state;
+	peers[0].uid_min = 2000;
+	peers[0].uid_max = 2999;
+	peers[0].root_squash = true;
+	for (i = 0; i < 5; i++) {
+		struct kernel_session *session = &fake_kernel.sessions[0];
+
+		fake_kernel_have(2, XPMEM_SESSION_STATE_UP, 7);
+		session->uid_min = i == 0 ? 1000 : 2000;
+		session->uid_max = i == 1 ? 3000 : 2999;
+		session->root_squash = i != 2;
+		session->security = i == 3 ? XPMEM_SECURITY_PLAIN :
+					     XPMEM_SECURITY_TLS;
+		start();
+		assert_int_equal(fake_kernel.deleted, i < 4 ? i + 1 : 4);
+		assert_int_equal(fake_kernel.n, i < 4 ? 0 : 1);
+		peer_exit();
+	}
 }
 
 static void test_refused_by_kernel(void **state)
@@ -410,19 +433,13 @@ static void test_reload(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_connect),
-		TEST(test_lost),
-		TEST(test_closing),
-		TEST(test_late_news),
-		TEST(test_missed_news),
-		TEST(test_learn),
-		TEST(test_refused_by_kernel),
-		TEST(test_expect),
-		TEST(test_expect_restarted),
-		TEST(test_wrong_direction),
-		TEST(test_reload),
-		TEST(test_missed_twice),
-		TEST(test_flapping),
+		TEST(test_connect),	    TEST(test_lost),
+		TEST(test_closing),	    TEST(test_late_news),
+		TEST(test_missed_news),	    TEST(test_learn),
+		TEST(test_learn_outdated),  TEST(test_refused_by_kernel),
+		TEST(test_expect),	    TEST(test_expect_restarted),
+		TEST(test_wrong_direction), TEST(test_reload),
+		TEST(test_missed_twice),    TEST(test_flapping),
 	};
 
 	return cmocka_run_group_tests_name("peer", tests, munged_start,
