@@ -104,8 +104,12 @@ void lookups(void)
 	ends_with("bye", "closed by the other");
 }
 
-/* Sends a question, as one piece, as often as it is taken; whoever asks reads nothing. */
-static void flood(int type, const void *payload, uint32_t length)
+/*
+ * Sends a question, as one piece, so often, or as often as it is taken; whoever asks
+ * reads nothing.  Returns how often.
+ */
+static unsigned long flood(int type, const void *payload, uint32_t length,
+			   unsigned long most)
 {
 	struct timeval patience = { .tv_sec = 60 };
 	char piece[256];
@@ -116,12 +120,33 @@ static void flood(int type, const void *payload, uint32_t length)
 	memcpy(piece + sizeof(h), payload, length);
 	setsockopt(raw.fd, SOL_SOCKET, SO_SNDTIMEO, &patience,
 		   sizeof(patience));
-	while (sent < 1000000 &&
+	while (sent < most &&
 	       send(raw.fd, piece, sizeof(h) + length, MSG_NOSIGNAL) ==
 		       (ssize_t)(sizeof(h) + length))
 		sent++;
 	xt_note("%lu questions were taken", sent);
+	return sent;
 }
+
+/* Answers to lookups, up to that to a ping, which comes last. */
+static unsigned long found(void)
+{
+	const uint64_t ping[2] = { 1, 0x70696e67 };
+	uint64_t payload[64] = { 0 };
+	unsigned long n = 0;
+	int type;
+
+	message(PING, ping, sizeof(ping));
+	do {
+		type = xt_raw_next(&raw, payload, sizeof(payload));
+		n += type == FOUND;
+	} while (type > 0 && (type != PONG || payload[1] != ping[1]));
+	xt_ok(type == PONG, "the session goes on");
+	return n;
+}
+
+#define LOOKUPS 20000
+#define ANSWERS 8192 /* XPMEM_CROWD */
 
 /*
  * Whoever asks and reads no answer cannot fill our memory: too many gets end
@@ -132,12 +157,26 @@ void floods(void)
 	const uint64_t segid = (uint64_t)xt_me << 48 | 0x123456;
 	/* Of a user whose gets nobody else needs: so many that failed are too many. */
 	const uint64_t get[12] = { 5, segid, 4242ULL << 32 | 4242, 3 };
+	uint64_t lookup[19] = { 6, 4242ULL << 32 | 4242, UINT32_MAX };
+	const int small = 4096;
+	unsigned long sent, answers;
 
 	xt_case("floods");
 	/* Nobody answers pings meanwhile. */
 	raw.params.deadline_ms = 600000;
 	open_session();
-	flood(GET, get, sizeof(get));
+	flood(GET, get, sizeof(get), 1000000);
 	ends_with("gets whose answers nobody reads", "answers were read");
+	open_session();
+	setsockopt(raw.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
+	strcpy((char *)&lookup[11], "nothing");
+	sent = flood(LOOKUP, lookup, sizeof(lookup), LOOKUPS);
+	answers = found();
+	xt_ok(sent == LOOKUPS && answers >= ANSWERS && answers < sent,
+	      "%lu of %lu lookups were answered", answers, sent);
+	message(LOOKUP, lookup, sizeof(lookup));
+	xt_ok(found() == 1, "the next one is again");
+	message(BYE, NULL, 0);
+	ends_with("bye", "closed by the other");
 	raw.params.deadline_ms = 30000;
 }
