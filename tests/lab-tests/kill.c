@@ -10,6 +10,7 @@
  */
 #include "xt.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -379,6 +380,20 @@ struct pair {
 	int beats;
 };
 
+/* False if the other was killed before this one. */
+static bool touch_other(struct victim *v)
+{
+	struct xpmem_addr addr = { .apid = v->apid };
+	char *at = xpmem_attach(addr, SIZE, NULL);
+
+	if (at == (void *)-1 && errno == ENOENT)
+		return false;
+	xt_need(at != (void *)-1, "xpmem_attach");
+	touch_all(at, v->turn % 2);
+	xpmem_detach(at);
+	return true;
+}
+
 static void peer(void *arg)
 {
 	const struct pair *pair = arg;
@@ -389,7 +404,8 @@ static void peer(void *arg)
 	v.segid = xt_await_num(pair->other);
 	v.apid = xt_permit(v.segid, XPMEM_RDWR);
 	for (;; v.turn++) {
-		first_touches(&v);
+		if (!touch_other(&v))
+			pause();
 		madvise(mem, SIZE, MADV_DONTNEED);
 		if (pair->beats)
 			beat();

@@ -87,12 +87,22 @@ static void grabber(void *arg)
 	      reused, pages);
 }
 
+static void tell(const char *when)
+{
+	xt_note("%s: granted %lld, revoked %lld, acked %lld, released %lld, exported %lld",
+		when, xt_stat("granted"), xt_stat("revoked"), xt_stat("acked"),
+		xt_stat("released"), xt_stat("exported"));
+}
+
 static void home(void)
 {
 	xpmem_segid_t segid;
 	pid_t child;
 	void *mem;
 
+	/* Else it may take pages of p2's back before. */
+	xt_ok(!system("echo 0 >/proc/sys/vm/compaction_proactiveness"),
+	      "nothing is compacted unasked");
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	xt_need(shared != MAP_FAILED, "mmap");
@@ -100,9 +110,11 @@ static void home(void)
 	xt_await("attached-2");
 	xt_await("attached-3");
 	xt_await("parted-2");
+	tell("before the cut");
 	lab_ctl("cut", "2");
 	xt_put("cut", "1");
 	xt_await("unmapped");
+	tell("when half was unmapped");
 	xt_ok(xt_stat("quarantine") > 0, "half of the pages are in quarantine");
 	xt_ok(!xt_join(child), "the exporter ends well");
 	xt_ok(xt_stat_is("quarantine", PAGES, PATIENCE_MS),
