@@ -334,13 +334,14 @@ static void end_session(uint16_t partid)
 			partid, reason);
 }
 
+/* An older module says nothing of it. */
 static bool as_configured(const struct kernel_session *session,
 			  const struct config_peer *peer)
 {
-	return session->security == peer->security &&
-	       session->uid_min == peer->uid_min &&
-	       session->uid_max == peer->uid_max &&
-	       session->root_squash == peer->root_squash;
+	return !session->uid_min || (session->security == peer->security &&
+				     session->uid_min == peer->uid_min &&
+				     session->uid_max == peer->uid_max &&
+				     session->root_squash == peer->root_squash);
 }
 
 static void learn_session(const struct kernel_session *session, void *arg)
@@ -358,13 +359,14 @@ static void learn_session(const struct kernel_session *session, void *arg)
 	}
 	peer->kept = true;
 	peer->outdated = !as_configured(session, &peer->config);
-	set_up(peer, session->epoch);
+	if (!peer->outdated)
+		set_up(peer, session->epoch);
 }
 
 /*
  * Makes every peer's state what the kernel says.  A session that began with other
- * settings than there are now is closed: its end, which the kernel tells, leads to a
- * new one.  Returns 0 or -1.
+ * settings than there are now is closed, and does not count any more: the kernel takes
+ * a new one once it has ended.  Returns 0 or -1.
  */
 static int learn_sessions(void)
 {
@@ -383,9 +385,9 @@ static int learn_sessions(void)
 			set_down(peer, "session lost; see xpmemctl quarantine");
 		if (!peer->outdated)
 			continue;
-		log_warning(
-			"partition %u: its session began with another security, uids or root-squash; nothing to do: it is closed, and a new one follows",
-			peer->config.partid);
+		set_down(
+			peer,
+			"the session began with another security, uids or root-squash; wait until it is closed and a new one is up");
 		end_session(peer->config.partid);
 	}
 	return 0;
