@@ -125,11 +125,11 @@ cost:
 	@tests/series/cost $(COST_FLAGS)
 
 # What make check has no time for: every patch by itself, all of the mm selftests,
-# KUnit on the other architectures.
+# KUnit on four architectures.
 series-check:
 	@tests/setup
 	@tests/series/check --each
-	@for arch in x86_64 arm64-4k arm64-64k; do tests/kunit/run $$arch || exit 1; done
+	@for arch in i386 x86_64 arm64-4k arm64-64k; do tests/kunit/run $$arch || exit 1; done
 	@tests/series/mm-selftests
 
 install: all
@@ -162,7 +162,8 @@ help:
 	@echo '                         off, on, and registered; COST_FLAGS: tests/series/cost'
 	@echo '                         --help'
 	@echo 'make series-check        each patch by itself, objects with the option off, all'
-	@echo '                         of the mm selftests without and with the series; long'
+	@echo '                         of the mm selftests without and with the series, KUnit'
+	@echo '                         on i386, x86_64 and arm64; long'
 	@echo 'make install             DESTDIR=, PREFIX= (default $(PREFIX))'
 	@echo 'make clean               removes build/; cached kernels stay (tests/lab/lab kernels)'
 	@echo
