@@ -247,15 +247,12 @@ void xpmem_reap(struct xpmem_reaped *reaped)
 	memset(reaped, 0, sizeof(*reaped));
 }
 
-/* Whose pages are in quarantine, or leave it: once, whoever else is lost. */
-static void quarantine_locked(struct xpmem_export *e, enum xpmem_entry_event ev,
-			      const struct xpmem_entry_arg *arg)
+/* Whose pages are in quarantine, or leave it. */
+static void quarantine_locked(struct xpmem_export *e, enum xpmem_entry_event ev)
 {
 	struct xpmem_user *user = xpmem_user_of(e->state.owner);
 	unsigned long pages = folio_nr_pages(e->folio);
 
-	if (e->state.importers & arg->lost & ~arg->slots)
-		return;
 	if (ev == XPMEM_ENTRY_EV_LOST)
 		xpmem_user_charge(user, XPMEM_USER_QUARANTINE, pages, true);
 	else if (ev == XPMEM_ENTRY_EV_FENCED)
@@ -289,7 +286,7 @@ u64 xpmem_reap_slot(unsigned int slot, enum xpmem_entry_event ev)
 			if (!(e->state.importers & arg.slots))
 				continue;
 			pages += folio_nr_pages(e->folio);
-			quarantine_locked(e, ev, &arg);
+			quarantine_locked(e, ev);
 			xpmem_reap_event_locked(e, ev, &arg, &reaped);
 		}
 		spin_unlock(&xpmem_home.lock);
