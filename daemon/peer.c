@@ -107,6 +107,9 @@ static void set_down(struct peer *peer, const char *reason)
 {
 	bool was_up = peer->state == PEER_UP;
 
+	if (peer->handshake)
+		handshake_destroy(peer->handshake);
+	peer->handshake = NULL;
 	/* A session that is always lost at once must not come back at once. */
 	if (was_up && loop_now() - peer->since >= BACKOFF_MAX_MS)
 		peer->backoff_ms = BACKOFF_MIN_MS;
@@ -328,20 +331,23 @@ static void end_session(uint16_t partid)
 	char reason[REASON_SIZE];
 	int err = kernel_session_del(partid, reason);
 
-	if (err && err != -ENOENT)
-		log_error(
-			"partition %u: cannot close its session: %s; see xpmemctl status",
-			partid, reason);
+	if (!err || err == -ENOENT)
+		return;
+	log_error(
+		"partition %u: cannot close its session: %s; see xpmemctl status",
+		partid, reason);
+	loop_timer_set(&relearn, RELEARN_MS);
 }
 
 /* An older module says nothing of it. */
 static bool as_configured(const struct kernel_session *session,
 			  const struct config_peer *peer)
 {
-	return !session->uid_min || (session->security == peer->security &&
-				     session->uid_min == peer->uid_min &&
-				     session->uid_max == peer->uid_max &&
-				     session->root_squash == peer->root_squash);
+	return !session->security ||
+	       (session->security == peer->security &&
+		session->uid_min == peer->uid_min &&
+		session->uid_max == peer->uid_max &&
+		session->root_squash == peer->root_squash);
 }
 
 static void learn_session(const struct kernel_session *session, void *arg)

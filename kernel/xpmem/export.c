@@ -23,7 +23,7 @@ static struct kmem_cache *export_cache;
 /* kmem_cache_alloc_bulk() and back, for entries that may not be needed. */
 int xpmem_export_alloc_bulk(void **entries, unsigned int count)
 {
-	/* Another partition's touch is no reason to kill anybody here. */
+	/* For its entries no touch of another partition has anybody killed. */
 	return kmem_cache_alloc_bulk(
 		export_cache, GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN,
 		count, entries);

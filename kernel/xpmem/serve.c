@@ -152,6 +152,9 @@ static unsigned int entries_alloc(struct xpmem_serve *s)
 	struct mem_cgroup *old = set_active_memcg(group);
 	unsigned int n = xpmem_export_alloc_bulk(s->spare, s->count);
 
+	/* All or nothing; one is enough for the page that was touched. */
+	if (!n)
+		n = xpmem_export_alloc_bulk(s->spare, 1);
 	set_active_memcg(old);
 	mem_cgroup_put(group);
 	return n;
@@ -159,13 +162,16 @@ static unsigned int entries_alloc(struct xpmem_serve *s)
 
 static int serve(struct xpmem_serve *s, struct xpmem_message *message)
 {
-	int attempt, err = -EBUSY;
+	int attempt, err;
 
 	if (s->write && !(s->remote & XPMEM_REMOTE_WRITE))
 		return -EACCES;
-	if (xpmem_user_number(s->seg->user))
-		return -ENOMEM;
-	s->pages = kmalloc_array(s->count, sizeof(*s->pages), GFP_KERNEL);
+	err = xpmem_user_number(s->seg->user);
+	if (err)
+		return err;
+	s->pages =
+		kmalloc_array(s->count, sizeof(*s->pages),
+			      GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
 	if (!s->pages)
 		return -ENOMEM;
 	s->nr_spare = entries_alloc(s);
@@ -177,6 +183,7 @@ static int serve(struct xpmem_serve *s, struct xpmem_message *message)
 		err = -ENOENT;
 		goto free_spare;
 	}
+	err = -EBUSY;
 	for (attempt = 0; attempt < SERVE_ATTEMPTS; attempt++) {
 		err = serve_once(s, message);
 		if (err != -EAGAIN)

@@ -102,7 +102,8 @@ static void info_fill(struct xpmem_session_info *info,
 {
 	memset(info, 0, sizeof(*info));
 	info->partid = session->partid;
-	info->state = session->phase == XPMEM_PEER_UP && session->lapsed ?
+	info->state = session->phase == XPMEM_PEER_UP &&
+				      (session->lapsed || session->closing) ?
 			      XPMEM_SESSION_STATE_CLOSING :
 			      session->phase;
 	info->epoch = session->epoch;

@@ -104,7 +104,8 @@ static struct xpmem_user *user_alloc(kuid_t uid)
  * Inside a user namespace that is who created the outermost one, however many
  * users it maps: else each of a user's subordinate uids would have limits of its
  * own.  Of namespaces that root created, as container managers do, it is the
- * user who is root inside.
+ * user who is root inside; where root is itself or nobody, as of services, the
+ * caller.
  */
 kuid_t xpmem_user_self(void)
 {
@@ -118,7 +119,9 @@ kuid_t xpmem_user_self(void)
 	if (!uid_eq(ns->owner, GLOBAL_ROOT_UID))
 		return ns->owner;
 	root = make_kuid(ns, 0);
-	return uid_valid(root) ? root : ns->owner;
+	if (!uid_valid(root) || uid_eq(root, GLOBAL_ROOT_UID))
+		return current_euid();
+	return root;
 }
 
 /**
@@ -157,16 +160,26 @@ struct xpmem_user *xpmem_user_get(void)
  * Only who exports pages takes one of the 65535 numbers.
  *
  * Context: process; may sleep.
- * Return: 0, or -ENOMEM: no memory, or pages of too many users are exported.
+ * Return: 0; -ENOMEM; -EDQUOT: pages of too many users are exported, which the
+ * log says.
  */
 int xpmem_user_number(struct xpmem_user *user)
 {
 	u32 id;
+	int err;
 
 	if (READ_ONCE(user->id))
 		return 0;
-	if (xa_alloc(&ids, &id, user, XA_LIMIT(1, U16_MAX), GFP_KERNEL))
-		return -ENOMEM;
+	err = xa_alloc(&ids, &id, user, XA_LIMIT(1, U16_MAX),
+		       GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	if (err == -EBUSY) {
+		pr_warn_ratelimited(
+			"xpmem: pages of %d users are exported, and of no more; see xpmemctl users\n",
+			U16_MAX);
+		return -EDQUOT;
+	}
+	if (err)
+		return err;
 	if (cmpxchg(&user->id, 0, id))
 		xa_erase(&ids, id);
 	return 0;

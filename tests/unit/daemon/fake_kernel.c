@@ -150,7 +150,6 @@ void fake_kernel_have(uint16_t partid, uint32_t state, uint64_t epoch)
 		.epoch = epoch,
 		.quarantine = state == XPMEM_SESSION_STATE_LOST ? 7 : 0,
 		.lost_ms = 5000,
-		.security = XPMEM_SECURITY_TLS,
 	};
 }
 

@@ -310,6 +310,23 @@ static void test_learn_outdated(void **state)
 	}
 }
 
+/* It is heard of while the next one is being made, which must not be left over. */
+static void test_outdated_connecting(void **state)
+{
+	(void)state;
+	start();
+	while (peer_first()->state != PEER_CONNECTING)
+		assert_int_equal(loop_step(), 0);
+	fake_kernel_have(2, XPMEM_SESSION_STATE_UP, 7);
+	fake_kernel.sessions[0].security = XPMEM_SECURITY_PLAIN;
+	fake_kernel.events->missed();
+	assert_int_equal(fake_kernel.deleted, 1);
+	assert_int_equal(peer_first()->state, PEER_DOWN);
+	assert_null(peer_first()->handshake);
+	until(&fake_kernel.added, 1);
+	assert_int_equal(peer_first()->state, PEER_UP);
+}
+
 static void test_refused_by_kernel(void **state)
 {
 	(void)state;
@@ -433,13 +450,21 @@ static void test_reload(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_connect),	    TEST(test_lost),
-		TEST(test_closing),	    TEST(test_late_news),
-		TEST(test_missed_news),	    TEST(test_learn),
-		TEST(test_learn_outdated),  TEST(test_refused_by_kernel),
-		TEST(test_expect),	    TEST(test_expect_restarted),
-		TEST(test_wrong_direction), TEST(test_reload),
-		TEST(test_missed_twice),    TEST(test_flapping),
+		TEST(test_connect),
+		TEST(test_lost),
+		TEST(test_closing),
+		TEST(test_late_news),
+		TEST(test_missed_news),
+		TEST(test_learn),
+		TEST(test_learn_outdated),
+		TEST(test_outdated_connecting),
+		TEST(test_refused_by_kernel),
+		TEST(test_expect),
+		TEST(test_expect_restarted),
+		TEST(test_wrong_direction),
+		TEST(test_reload),
+		TEST(test_missed_twice),
+		TEST(test_flapping),
 	};
 
 	return cmocka_run_group_tests_name("peer", tests, munged_start,
