@@ -152,9 +152,6 @@ static unsigned int entries_alloc(struct xpmem_serve *s)
 	struct mem_cgroup *old = set_active_memcg(group);
 	unsigned int n = xpmem_export_alloc_bulk(s->spare, s->count);
 
-	/* All or nothing; one is enough for the page that was touched. */
-	if (!n)
-		n = xpmem_export_alloc_bulk(s->spare, 1);
 	set_active_memcg(old);
 	mem_cgroup_put(group);
 	return n;
