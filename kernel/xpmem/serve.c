@@ -180,7 +180,6 @@ static int serve(struct xpmem_serve *s, struct xpmem_message *message)
 		err = -ENOENT;
 		goto free_spare;
 	}
-	err = -EBUSY;
 	for (attempt = 0; attempt < SERVE_ATTEMPTS; attempt++) {
 		err = serve_once(s, message);
 		if (err != -EAGAIN)
