@@ -325,18 +325,22 @@ static void session_event(const struct kernel_session *session)
 	}
 }
 
-/* The session of a peer that is gone from the configuration, or changed. */
-static void end_session(uint16_t partid)
+/*
+ * The session of a peer that is gone from the configuration, or changed.  Returns
+ * whether one is being closed now.
+ */
+static bool end_session(uint16_t partid)
 {
 	char reason[REASON_SIZE];
 	int err = kernel_session_del(partid, reason);
 
 	if (!err || err == -ENOENT)
-		return;
+		return !err;
 	log_error(
-		"partition %u: cannot close its session: %s; see xpmemctl status",
+		"partition %u: cannot close its session: %s; wait, it is tried again",
 		partid, reason);
 	loop_timer_set(&relearn, RELEARN_MS);
+	return false;
 }
 
 /* An older module says nothing of it. */
@@ -350,17 +354,21 @@ static bool as_configured(const struct kernel_session *session,
 		session->root_squash == peer->root_squash);
 }
 
+/* Partitions with which there is a session, and which are no peers: bits by id. */
+struct strangers {
+	uint8_t bits[(UINT16_MAX + 1) / 8];
+};
+
 static void learn_session(const struct kernel_session *session, void *arg)
 {
 	struct peer *peer = find(session->partid);
+	struct strangers *strangers = arg;
 
-	(void)arg;
 	if (session->state != XPMEM_SESSION_STATE_UP)
 		return;
 	if (!peer) {
-		log_warning(
-			"partition %u: has a session, but is no peer; add it to the configuration",
-			session->partid);
+		strangers->bits[session->partid / 8] |=
+			(uint8_t)(1u << session->partid % 8);
 		return;
 	}
 	peer->kept = true;
@@ -369,19 +377,36 @@ static void learn_session(const struct kernel_session *session, void *arg)
 		set_up(peer, session->epoch);
 }
 
+/* They were peers, and the configuration changed while nobody read it. */
+static void end_strangers(const struct strangers *strangers)
+{
+	unsigned int id;
+
+	for (id = 0; id <= UINT16_MAX; id++) {
+		if (!(strangers->bits[id / 8] & 1u << id % 8) ||
+		    !end_session((uint16_t)id))
+			continue;
+		log_warning(
+			"partition %u: is no peer, its session is closed; add it to the configuration if it should have one",
+			id);
+	}
+}
+
 /*
  * Makes every peer's state what the kernel says.  A session that began with other
  * settings than there are now is closed, and does not count any more: the kernel takes
- * a new one once it has ended.  Returns 0 or -1.
+ * a new one once it has ended.  That of a partition that is no peer is closed, too.
+ * So a daemon that starts comes to what peer_reload() comes to.  Returns 0 or -1.
  */
 static int learn_sessions(void)
 {
+	struct strangers strangers = {};
 	char reason[REASON_SIZE];
 	struct peer *peer;
 
 	for (peer = peers; peer; peer = peer->next)
 		peer->kept = peer->outdated = false;
-	if (kernel_session_each(learn_session, NULL, reason)) {
+	if (kernel_session_each(learn_session, &strangers, reason)) {
 		log_error("cannot list the kernel's sessions: %s; see dmesg",
 			  reason);
 		return -1;
@@ -396,6 +421,7 @@ static int learn_sessions(void)
 			"the session began with another security, uids or root-squash; wait until it is closed and a new one is up");
 		end_session(peer->config.partid);
 	}
+	end_strangers(&strangers);
 	return 0;
 }
 

@@ -49,6 +49,13 @@ static int forget(uint16_t partid)
 
 int kernel_session_del(uint16_t partid, char *reason)
 {
+	/* Nor may this be asked while that is answered. */
+	assert(!fake_kernel.asked);
+	if (fake_kernel.stuck) {
+		fake_kernel.stuck--;
+		reason_set(reason, "no memory, says the test");
+		return -ENOMEM;
+	}
 	fake_kernel.deleted++;
 	reason_set(reason, "no such session");
 	return forget(partid);

@@ -12,11 +12,12 @@
  * @n:        how many
  * @added:    calls of kernel_session_add() that succeeded
  * @refused:  and that did not
- * @deleted:  calls of kernel_session_del()
+ * @deleted:  calls of kernel_session_del() that were heard
  * @fenced:   calls of kernel_fence() that released something
  * @ending:   how often kernel_fence() says that the session is still ending
  * @refusal:  what kernel_session_add() returns if not 0
  * @deaf:     how often kernel_session_each() fails from now on
+ * @stuck:    how often kernel_session_del() fails from now on
  * @asked:    within kernel_session_each()
  * @last:     the session that was added last; its descriptor is a duplicate
  * @events:   whom to tell
@@ -31,6 +32,7 @@ struct fake_kernel {
 	unsigned int ending;
 	int refusal;
 	unsigned int deaf;
+	unsigned int stuck;
 	bool asked;
 	struct kernel_session_params last;
 	const struct kernel_events_ops *events;

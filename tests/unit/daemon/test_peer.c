@@ -327,6 +327,49 @@ static void test_outdated_connecting(void **state)
 	assert_int_equal(peer_first()->state, PEER_UP);
 }
 
+/* Peers that were removed from the configuration while there was no daemon. */
+static void test_learn_removed(void **state)
+{
+	(void)state;
+	fake_kernel_have(XPMEM_PARTID_MAX, XPMEM_SESSION_STATE_UP, 5);
+	fake_kernel_have(3, XPMEM_SESSION_STATE_LOST, 6);
+	fake_kernel_have(2, XPMEM_SESSION_STATE_UP, 7);
+	fake_kernel_have(4, XPMEM_SESSION_STATE_UP, 8);
+	start();
+	assert_int_equal(fake_kernel.deleted, 2);
+	/* The peer's goes on, and what is in quarantine stays there. */
+	assert_int_equal(peer_first()->state, PEER_UP);
+	assert_true(peer_first()->epoch == 7);
+	assert_int_equal(fake_kernel.n, 2);
+	assert_int_equal(fake_kernel.sessions[0].partid +
+				 fake_kernel.sessions[1].partid,
+			 2 + 3);
+}
+
+/* A session that cannot be closed now is closed later. */
+static void test_removed_later(void **state)
+{
+	struct config next;
+
+	(void)state;
+	fake_kernel_have(3, XPMEM_SESSION_STATE_UP, 5);
+	fake_kernel.stuck = 1;
+	start();
+	assert_int_equal(fake_kernel.deleted, 0);
+	assert_int_equal(fake_kernel.n, 1);
+	until(&fake_kernel.deleted, 1);
+	until(&fake_kernel.added, 1);
+	assert_int_equal(fake_kernel.sessions[0].partid, 2);
+	/* The same when the daemon reads the configuration again. */
+	next = config;
+	next.npeers = 0;
+	fake_kernel.stuck = 1;
+	assert_int_equal(peer_reload(&next), 0);
+	assert_int_equal(fake_kernel.n, 1);
+	until(&fake_kernel.deleted, 2);
+	assert_int_equal(fake_kernel.n, 0);
+}
+
 static void test_refused_by_kernel(void **state)
 {
 	(void)state;
@@ -458,6 +501,8 @@ int main(void)
 		TEST(test_learn),
 		TEST(test_learn_outdated),
 		TEST(test_outdated_connecting),
+		TEST(test_learn_removed),
+		TEST(test_removed_later),
 		TEST(test_refused_by_kernel),
 		TEST(test_expect),
 		TEST(test_expect_restarted),
