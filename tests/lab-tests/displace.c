@@ -109,14 +109,37 @@ static void touch_again(bool more)
 /* A way to take pages away; false if it was skipped. */
 typedef bool (*displacer)(void);
 
+/* Asks the kernel: its vDSO keeps the node that a CPU was given first (AMD, numa=fake). */
+static void where_am_i(unsigned int *cpu, unsigned int *node)
+{
+	xt_need(!syscall(SYS_getcpu, cpu, node, NULL), "getcpu");
+}
+
+/* Stays on its CPU, and so on its node: which one. */
+static int stay_on_node(void)
+{
+	unsigned int cpu, node;
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	where_am_i(&cpu, &node);
+	CPU_SET(cpu, &cpus);
+	xt_need(!sched_setaffinity(0, sizeof(cpus), &cpus), "pin to CPU %u",
+		cpu);
+	/* It may have been moved before it was pinned. */
+	where_am_i(&cpu, &node);
+	return node;
+}
+
 /*
- * Pages on node 1, tasks on node 0.  A scan takes the entries away, a touch then moves
- * the page: one of p1's, or of p2's, for which p1 faults.
+ * p1 on one node, its pages on the other.  A scan takes the entries away, a touch then
+ * moves the page: one of p1's, or of p2's, for which p1 faults.
  */
 static bool by_hint_faults(void)
 {
 	long long end = xt_ms() + PATIENCE_MS, faults, moved;
-	unsigned int node;
+	cpu_set_t everywhere;
+	int node;
 
 	if (access(NODE1, F_OK) ||
 	    !write_text("/proc/sys/kernel/numa_balancing", "1")) {
@@ -129,7 +152,9 @@ static bool by_hint_faults(void)
 	write_text(NUMA "scan_delay_ms", "20");
 	/* A node without room takes no page for that. */
 	write_text("/proc/sys/vm/drop_caches", "3");
-	xt_need(!getcpu(NULL, &node), "getcpu");
+	xt_need(!sched_getaffinity(0, sizeof(everywhere), &everywhere),
+		"sched_getaffinity");
+	node = stay_on_node();
 	move_all_to(!node);
 	faults = xt_vmstat("numa_hint_faults");
 	moved = xt_vmstat("numa_pages_migrated");
@@ -138,6 +163,7 @@ static bool by_hint_faults(void)
 		for (int i = 0; i < PAGES; i++)
 			(void)*(volatile char *)(mem + i * xt_page);
 	write_text("/proc/sys/kernel/numa_balancing", "0");
+	sched_setaffinity(0, sizeof(everywhere), &everywhere);
 	faults = xt_vmstat("numa_hint_faults") - faults;
 	moved = xt_vmstat("numa_pages_migrated") - moved;
 	xt_note("%lld hint faults, %lld pages moved", faults, moved);
