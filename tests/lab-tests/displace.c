@@ -150,8 +150,6 @@ static bool by_hint_faults(void)
 	write_text(NUMA "scan_period_min_ms", "20");
 	write_text(NUMA "scan_period_max_ms", "100");
 	write_text(NUMA "scan_delay_ms", "20");
-	/* A node without room takes no page for that. */
-	write_text("/proc/sys/vm/drop_caches", "3");
 	xt_need(!sched_getaffinity(0, sizeof(everywhere), &everywhere),
 		"sched_getaffinity");
 	node = stay_on_node();

@@ -9,6 +9,8 @@
  * - memory group: a group with a limit of MIB, all of its memory exported, whose
  *   members use twice as much, and the network takes 20 ms both ways together.
  *   Nobody is killed, and nobody spins.
+ *
+ * Each with both of the kernel's ways to find what is used least.
  */
 #include "xt.h"
 
@@ -56,14 +58,22 @@ static void press(void)
 	      "p2 had at least half of them");
 }
 
-static void traffic(void)
+/* Two lists of folios, or generations: without those, two lists again. */
+static void lists(bool lru_gen)
+{
+	if (!xt_lru_gen(lru_gen) && lru_gen)
+		xt_skip("generations", "CONFIG_LRU_GEN");
+}
+
+static void traffic(const char *name, bool lru_gen)
 {
 	struct xt_toucher t = { .size = limit, .store = true };
 	xpmem_apid_t apid;
 	pid_t child;
 
-	xt_case("swap traffic");
+	xt_case(name);
 	if (xt_me == XT_HOME) {
+		lists(lru_gen);
 		xt_group_create(GROUP);
 		child = xt_spawn(exporter, NULL);
 		xt_await("storing");
@@ -189,20 +199,24 @@ static void crowd_importer(void)
 	xt_put("left", "1");
 }
 
-static void crowd(void)
+static void crowd(const char *name, bool lru_gen)
 {
-	xt_case("memory group");
-	if (xt_me == XT_HOME)
+	xt_case(name);
+	if (xt_me == XT_HOME) {
+		lists(lru_gen);
 		crowd_home();
-	else if (xt_me == 2)
+	} else if (xt_me == 2) {
 		crowd_importer();
+	}
 }
 
 int main(int argc, char **argv)
 {
 	limit = (argc > 1 ? strtoul(argv[1], NULL, 10) : 64) * XT_MIB;
 	xt_start("pressure");
-	traffic();
-	crowd();
+	traffic("swap traffic, two lists", false);
+	traffic("swap traffic, generations", true);
+	crowd("memory group, two lists", false);
+	crowd("memory group, generations", true);
 	return xt_finish();
 }
