@@ -124,6 +124,7 @@ static int put_u64(struct sk_buff *skb, int attr, u64 value)
 static int put_session(struct sk_buff *skb,
 		       const struct xpmem_session_info *info)
 {
+	BUILD_BUG_ON(sizeof(info->address) != XPMEM_ADDRESS_MAX);
 	if (nla_put_u16(skb, XPMEM_A_PARTID, info->partid) ||
 	    nla_put_u32(skb, XPMEM_A_STATE, info->state) ||
 	    put_u64(skb, XPMEM_A_EPOCH, info->epoch) ||
@@ -133,7 +134,9 @@ static int put_session(struct sk_buff *skb,
 	    nla_put_u32(skb, XPMEM_A_SECURITY, info->security) ||
 	    nla_put_u32(skb, XPMEM_A_UID_MIN, info->policy.uid_min) ||
 	    nla_put_u32(skb, XPMEM_A_UID_MAX, info->policy.uid_max) ||
-	    nla_put_u32(skb, XPMEM_A_ROOT_SQUASH, info->policy.root_squash))
+	    nla_put_u32(skb, XPMEM_A_ROOT_SQUASH, info->policy.root_squash) ||
+	    nla_put_string(skb, XPMEM_A_WINDOW, info->window) ||
+	    nla_put(skb, XPMEM_A_ADDRESS, info->address_len, &info->address))
 		return -EMSGSIZE;
 	return 0;
 }

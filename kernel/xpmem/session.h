@@ -71,6 +71,9 @@ struct xpmem_session_info {
 	char reason[64];
 	u32 security;
 	struct xpmem_policy policy;
+	char window[32];
+	struct sockaddr_in6 address;
+	int address_len;
 };
 
 /**
@@ -173,6 +176,8 @@ struct xpmem_terms_message {
  * @reason:   why it ended, or will; constant string, written once, under
  *            @tx_lock
  * @sock:     ours alone since the daemon handed it over
+ * @address:  of its other end, or a struct sockaddr_in
+ * @address_len: bytes of it
  * @tls:      what is sent and received is encrypted by @sock
  * @policy:   whom its partition may speak for
  * @window:   the other side's memory
@@ -210,6 +215,8 @@ struct xpmem_session {
 	bool settled;
 	u64 lost;
 	struct xpmem_history *history;
+	struct sockaddr_in6 address;
+	int address_len;
 	bool tls;
 	struct xpmem_policy policy;
 	struct completion started;

@@ -395,6 +395,22 @@ static int socket_vet(struct sock *sk, bool tls, struct netlink_ext_ack *extack)
 	return -EPROTO;
 }
 
+/* Kept, as what is told of a session must not wait for its socket. */
+static int socket_address(struct xpmem_session *session, struct socket *sock,
+			  struct netlink_ext_ack *extack)
+{
+	struct sockaddr_storage address;
+	int len = kernel_getpeername(sock, (struct sockaddr *)&address);
+
+	if (len <= 0 || len > sizeof(session->address)) {
+		NL_SET_ERR_MSG(extack, "the socket is not connected any more");
+		return -ENOTCONN;
+	}
+	memcpy(&session->address, &address, len);
+	session->address_len = len;
+	return 0;
+}
+
 /**
  * xpmem_socket_patience - a send may take as long as the deadline
  * @session: its deadline is set
@@ -449,7 +465,8 @@ int xpmem_socket_adopt(struct xpmem_session *session, int fd,
 		NL_SET_ERR_MSG(extack, "the descriptor is not a socket");
 		return err;
 	}
-	err = socket_vet(sock->sk, session->tls, extack);
+	err = socket_vet(sock->sk, session->tls, extack) ?:
+		      socket_address(session, sock, extack);
 	if (err) {
 		sockfd_put(sock);
 		return err;

@@ -8,6 +8,7 @@
 #include <linux/ktime.h>
 #include <linux/log2.h>
 #include <linux/math64.h>
+#include <linux/pci.h>
 #include <linux/sysfs.h>
 
 #include <uapi/linux/xpmem_netlink.h>
@@ -114,6 +115,10 @@ static void info_fill(struct xpmem_session_info *info,
 	info->security = session->tls ? XPMEM_SECURITY_TLS :
 					XPMEM_SECURITY_PLAIN;
 	info->policy = session->policy;
+	strscpy(info->window, pci_name(session->window.pdev),
+		sizeof(info->window));
+	info->address = session->address;
+	info->address_len = session->address_len;
 }
 
 /**

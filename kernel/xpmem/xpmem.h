@@ -14,6 +14,7 @@
 
 #include <linux/completion.h>
 #include <linux/fs.h>
+#include <linux/in6.h>
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mm.h>

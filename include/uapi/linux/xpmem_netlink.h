@@ -14,6 +14,7 @@
 #define XPMEM_BOOT_ID_LEN	16
 #define XPMEM_REASON_MAX	127
 #define XPMEM_NAME_MAX		63
+#define XPMEM_ADDRESS_MAX	28
 
 /**
  * enum xpmem_fabric - How an importer reaches the bytes of an exported page.
@@ -85,6 +86,7 @@ enum {
 	XPMEM_A_UID_MIN,
 	XPMEM_A_UID_MAX,
 	XPMEM_A_ROOT_SQUASH,
+	XPMEM_A_ADDRESS,
 
 	__XPMEM_A_MAX,
 	XPMEM_A_MAX = (__XPMEM_A_MAX - 1)
