@@ -261,6 +261,19 @@ int kernel_session_add(const struct kernel_session_params *params, char *reason)
 	return transact(msg, &req);
 }
 
+static int dump(uint8_t cmd, void (*reply)(struct nlattr **attrs, void *arg),
+		void *arg, char *reason)
+{
+	struct request req = {
+		.reply = reply,
+		.arg = arg,
+		.reason = reason,
+	};
+	struct nl_msg *msg = new_request(cmd, NLM_F_DUMP, reason);
+
+	return msg ? transact(msg, &req) : -ENOMEM;
+}
+
 /* @epoch is 0 where the request takes none. */
 static int partid_request(uint8_t cmd, uint16_t partid, uint64_t epoch,
 			  struct request *req)
@@ -321,6 +334,14 @@ static void get_text(struct nlattr *attr, char *text, size_t size)
 	reason_clean(text);
 }
 
+static void get_address(struct nlattr *attr, struct kernel_session *session)
+{
+	if (!attr || nla_len(attr) > (int)sizeof(session->address))
+		return;
+	session->address_length = (socklen_t)nla_len(attr);
+	memcpy(&session->address, nla_data(attr), (size_t)nla_len(attr));
+}
+
 /**
  * kernel_session_parse - read what the module says of a session
  * @attrs:   by XPMEM_A_*
@@ -341,6 +362,9 @@ void kernel_session_parse(struct nlattr **attrs, struct kernel_session *session)
 	};
 	get_text(attrs[XPMEM_A_REASON], session->reason,
 		 sizeof(session->reason));
+	get_text(attrs[XPMEM_A_WINDOW], session->window,
+		 sizeof(session->window));
+	get_address(attrs[XPMEM_A_ADDRESS], session);
 }
 
 struct session_each {
@@ -370,15 +394,8 @@ int kernel_session_each(void (*each)(const struct kernel_session *session,
 			void *arg, char *reason)
 {
 	struct session_each to = { .each = each, .arg = arg };
-	struct request req = {
-		.reply = session_reply,
-		.arg = &to,
-		.reason = reason,
-	};
-	struct nl_msg *msg;
 
-	msg = new_request(XPMEM_CMD_SESSION_GET, NLM_F_DUMP, reason);
-	return msg ? transact(msg, &req) : -ENOMEM;
+	return dump(XPMEM_CMD_SESSION_GET, session_reply, &to, reason);
 }
 
 struct peer_each {
@@ -417,15 +434,8 @@ int kernel_peer_each(void (*each)(const struct kernel_peer *peer, void *arg),
 		     void *arg, char *reason)
 {
 	struct peer_each to = { .each = each, .arg = arg };
-	struct request req = {
-		.reply = peer_reply,
-		.arg = &to,
-		.reason = reason,
-	};
-	struct nl_msg *msg;
 
-	msg = new_request(XPMEM_CMD_PEER_GET, NLM_F_DUMP, reason);
-	return msg ? transact(msg, &req) : -ENOMEM;
+	return dump(XPMEM_CMD_PEER_GET, peer_reply, &to, reason);
 }
 
 struct segment_each {
@@ -470,15 +480,8 @@ int kernel_segment_each(void (*each)(const struct kernel_segment *segment,
 			void *arg, char *reason)
 {
 	struct segment_each to = { .each = each, .arg = arg };
-	struct request req = {
-		.reply = segment_reply,
-		.arg = &to,
-		.reason = reason,
-	};
-	struct nl_msg *msg;
 
-	msg = new_request(XPMEM_CMD_SEGMENT_GET, NLM_F_DUMP, reason);
-	return msg ? transact(msg, &req) : -ENOMEM;
+	return dump(XPMEM_CMD_SEGMENT_GET, segment_reply, &to, reason);
 }
 
 struct user_each {
@@ -517,15 +520,8 @@ int kernel_user_each(void (*each)(const struct kernel_user *user, void *arg),
 		     void *arg, char *reason)
 {
 	struct user_each to = { .each = each, .arg = arg };
-	struct request req = {
-		.reply = user_reply,
-		.arg = &to,
-		.reason = reason,
-	};
-	struct nl_msg *msg;
 
-	msg = new_request(XPMEM_CMD_USER_GET, NLM_F_DUMP, reason);
-	return msg ? transact(msg, &req) : -ENOMEM;
+	return dump(XPMEM_CMD_USER_GET, user_reply, &to, reason);
 }
 
 static void stats_reply(struct nlattr **attrs, void *arg)

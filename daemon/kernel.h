@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include <linux/xpmem_netlink.h>
 
@@ -33,7 +34,8 @@ struct kernel_session_params {
 /**
  * struct kernel_session - what the module says of a session; see session-get.
  * In an event only the first three and the reason are set.
- * What it began with is as of struct kernel_session_params.
+ * What it began with is as of struct kernel_session_params; @address is the other
+ * end of its connection.
  */
 struct kernel_session {
 	uint16_t partid;
@@ -46,6 +48,9 @@ struct kernel_session {
 	uint32_t uid_min;
 	uint32_t uid_max;
 	uint32_t root_squash;
+	char window[XPMEM_WINDOW_MAX + 1];
+	struct sockaddr_storage address;
+	socklen_t address_length;
 };
 
 /**

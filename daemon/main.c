@@ -3,7 +3,8 @@
  * xpmemd: brings partitions together.  It finds and authenticates the peers,
  * hands the connections to the kernel, and answers xpmemctl.
  * Invariant: no byte of an exported page and no revocation passes through it;
- * it may end and start again while everything stays attached.
+ * it may end and start again, with the same configuration, while everything
+ * stays attached.
  */
 #include <errno.h>
 #include <fcntl.h>

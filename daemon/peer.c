@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The other partitions: who connects, when to try again, and what the kernel
- * says of their sessions.  The step before is handshake.c, the step after
- * kernel.c.
- * Invariant: a peer is PEER_UP exactly while the kernel, as far as it told us,
- * has a session with it that goes on; ending the daemon ends none.
+ * The other partitions: who connects, when to try again, and what the kernel says of
+ * their sessions.  The step before is handshake.c, the step after kernel.c.
+ * Invariant: a peer is PEER_UP exactly while the kernel, as far as it told us, has a
+ * session with it that goes on; ending the daemon ends none, and starting it only
+ * those that are not as configured.
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -15,6 +15,7 @@
 
 #include "kernel.h"
 #include "peer.h"
+#include "settings.h"
 
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 5000
@@ -262,10 +263,9 @@ static void connect_now(struct loop_timer *timer)
 	peer->state = PEER_CONNECTING;
 }
 
-/* Of two partitions the lower connects. */
 static void connect_later(struct peer *peer)
 {
-	if (config->partid < peer->config.partid)
+	if (settings_connects(config->partid, &peer->config))
 		loop_timer_set(&peer->retry, peer->backoff_ms);
 }
 
@@ -343,17 +343,6 @@ static bool end_session(uint16_t partid)
 	return false;
 }
 
-/* An older module says nothing of it. */
-static bool as_configured(const struct kernel_session *session,
-			  const struct config_peer *peer)
-{
-	return !session->security ||
-	       (session->security == peer->security &&
-		session->uid_min == peer->uid_min &&
-		session->uid_max == peer->uid_max &&
-		session->root_squash == peer->root_squash);
-}
-
 /* Partitions with which there is a session, and which are no peers: bits by id. */
 struct strangers {
 	uint8_t bits[(UINT16_MAX + 1) / 8];
@@ -372,7 +361,8 @@ static void learn_session(const struct kernel_session *session, void *arg)
 		return;
 	}
 	peer->kept = true;
-	peer->outdated = !as_configured(session, &peer->config);
+	peer->outdated =
+		!settings_match(config->partid, &peer->config, session);
 	if (!peer->outdated)
 		set_up(peer, session->epoch);
 }
@@ -418,7 +408,7 @@ static int learn_sessions(void)
 			continue;
 		set_down(
 			peer,
-			"the session began with another security, uids or root-squash; wait until it is closed and a new one is up");
+			"the session began with another address, window, security, uids or root-squash; wait until it is closed and a new one is up");
 		end_session(peer->config.partid);
 	}
 	end_strangers(&strangers);
@@ -534,17 +524,6 @@ void peer_exit(void)
 		peer_destroy(peers);
 }
 
-static bool same_config(const struct config_peer *a,
-			const struct config_peer *b)
-{
-	return a->partid == b->partid && a->fabric == b->fabric &&
-	       a->security == b->security && a->uid_min == b->uid_min &&
-	       a->uid_max == b->uid_max && a->root_squash == b->root_squash &&
-	       !strcmp(a->window, b->window) &&
-	       a->address.length == b->address.length &&
-	       !memcmp(&a->address.addr, &b->address.addr, a->address.length);
-}
-
 /**
  * peer_reload - change the peers to those of another configuration
  * @conf: takes the place of the one before, which is not used any more
@@ -566,7 +545,8 @@ int peer_reload(const struct config *conf)
 		peer->kept = false;
 	for (i = 0; i < conf->npeers; i++) {
 		peer = find(conf->peers[i].partid);
-		if (!peer || !same_config(&peer->config, &conf->peers[i]))
+		if (!peer || !settings_same(conf->partid, &peer->config,
+					    &conf->peers[i]))
 			continue;
 		peer->kept = true;
 		peer->config = conf->peers[i];

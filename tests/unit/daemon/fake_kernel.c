@@ -12,6 +12,7 @@ struct fake_kernel fake_kernel;
 int kernel_session_add(const struct kernel_session_params *params, char *reason)
 {
 	struct fake_kernel *k = &fake_kernel;
+	struct kernel_session *session;
 
 	if (k->refusal) {
 		k->refused++;
@@ -20,7 +21,8 @@ int kernel_session_add(const struct kernel_session_params *params, char *reason)
 	}
 	k->last = *params;
 	k->last.fd = dup(params->fd);
-	k->sessions[k->n++] = (struct kernel_session){
+	session = &k->sessions[k->n++];
+	*session = (struct kernel_session){
 		.partid = params->partid,
 		.state = XPMEM_SESSION_STATE_UP,
 		.epoch = params->epoch,
@@ -28,7 +30,12 @@ int kernel_session_add(const struct kernel_session_params *params, char *reason)
 		.uid_min = params->uid_min,
 		.uid_max = params->uid_max,
 		.root_squash = params->root_squash,
+		.address_length = sizeof(session->address),
 	};
+	strcpy(session->window, params->window);
+	if (getpeername(params->fd, (struct sockaddr *)&session->address,
+			&session->address_length))
+		session->address_length = 0;
 	k->added++;
 	return 0;
 }

@@ -310,6 +310,56 @@ static void test_learn_outdated(void **state)
 	}
 }
 
+static uint16_t *port_of(struct sockaddr_storage *addr)
+{
+	return &((struct sockaddr_in *)addr)->sin_port;
+}
+
+/* A session that a daemon of before made, with what the module says of it. */
+static void learn_again(unsigned int deleted)
+{
+	peer_exit();
+	start();
+	assert_int_equal(fake_kernel.deleted, deleted);
+	assert_int_equal(peer_first()->state, deleted ? PEER_DOWN : PEER_UP);
+}
+
+static void test_learn_unchanged(void **state)
+{
+	(void)state;
+	start();
+	until(&fake_kernel.added, 1);
+	learn_again(0);
+	assert_true(peer_first()->epoch == fake_kernel.last.epoch);
+	assert_int_equal(fake_kernel.sessions[0].address_length,
+			 sizeof(struct sockaddr_in));
+}
+
+static void test_learn_window(void **state)
+{
+	(void)state;
+	start();
+	until(&fake_kernel.added, 1);
+	strcpy(peers[0].window, "0000:00:06.0");
+	learn_again(1);
+	assert_contains(peer_first()->reason, "another address, window");
+	until(&fake_kernel.added, 2);
+	assert_string_equal(fake_kernel.sessions[0].window, "0000:00:06.0");
+	assert_int_equal(peer_first()->state, PEER_UP);
+}
+
+/* "Any" is this machine: the socket then says 127.0.0.1. */
+static void test_address_any(void **state)
+{
+	struct sockaddr_in *to = (struct sockaddr_in *)&peers[0].address.addr;
+
+	(void)state;
+	to->sin_addr.s_addr = INADDR_ANY;
+	start();
+	until(&fake_kernel.added, 1);
+	learn_again(0);
+}
+
 /* It is heard of while the next one is being made, which must not be left over. */
 static void test_outdated_connecting(void **state)
 {
@@ -481,11 +531,15 @@ static void test_reload(void **state)
 	while (!strstr(peer_find(2)->reason, "the security of"))
 		assert_int_equal(loop_step(), 0);
 	assert_int_equal(peer_find(2)->state, PEER_DOWN);
+	/* Elsewhere. */
+	*port_of(&peers[0].address.addr) ^= 1;
+	assert_int_equal(peer_reload(&next), 0);
+	assert_int_equal(fake_kernel.deleted, 4);
 	/* Removed. */
 	next.npeers = 0;
 	assert_int_equal(peer_reload(&next), 0);
 	assert_null(peer_first());
-	assert_int_equal(fake_kernel.deleted, 4);
+	assert_int_equal(fake_kernel.deleted, 5);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -500,6 +554,9 @@ int main(void)
 		TEST(test_missed_news),
 		TEST(test_learn),
 		TEST(test_learn_outdated),
+		TEST(test_learn_unchanged),
+		TEST(test_learn_window),
+		TEST(test_address_any),
 		TEST(test_outdated_connecting),
 		TEST(test_learn_removed),
 		TEST(test_removed_later),
