@@ -232,6 +232,157 @@ static void configured(void)
 	xt_nothing_left("at the end");
 }
 
+/* --- what p1's xpmemd does when its configuration changed while it was away */
+
+/* Of the text, the block of p2 alone; @end is behind it. */
+static char *block_of_2(char *text, char **end)
+{
+	char *block = strstr(text, "peer 2 {");
+
+	xt_need(block && strstr(block, "}\n"), "peer 2 in %s", CONFIG);
+	*end = strstr(block, "}\n") + 2;
+	return block;
+}
+
+static void read_conf(char *text, size_t size)
+{
+	FILE *in = fopen(CONFIG, "re");
+	size_t n;
+
+	xt_need(in != NULL, "open %s", CONFIG);
+	n = fread(text, 1, size - 1, in);
+	xt_need(n > 0 && n < size - 1 && !fclose(in), "read %s", CONFIG);
+	text[n] = '\0';
+}
+
+static void restart_as(const char *text)
+{
+	FILE *out = fopen(CONFIG ".new", "we");
+
+	xt_need(out && fputs(text, out) >= 0 && !fclose(out) &&
+			!rename(CONFIG ".new", CONFIG),
+		"write %s", CONFIG);
+	xt_daemon_kill("xpmemd");
+	xt_need(xt_daemon_start("xpmemd"), "xpmemd starts");
+}
+
+static bool status_says(const char *words)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "xpmemctl status | grep -q '%s'",
+		 words);
+	return !system(command);
+}
+
+/* From within p2's block on, @from becomes @to: p1's xpmemd then says @words. */
+static void changed(const char *text, const char *from, const char *to,
+		    const char *words)
+{
+	uint64_t before = xt_look(2).epoch;
+	char other[8192], *block, *end, *at;
+	size_t rest;
+
+	strcpy(other, text);
+	block = block_of_2(other, &end);
+	at = strstr(block, from);
+	xt_need(at && at < end, "%s in %s", from, CONFIG);
+	at += strlen(from);
+	rest = strcspn(at, "\n");
+	memmove(at + strlen(to), at + rest, strlen(at + rest) + 1);
+	memcpy(at, to, strlen(to));
+	restart_as(other);
+	xt_ok(xt_look_lost(2, before, MS), "%s%s: the session ends", from, to);
+	xt_ok(xt_until(status_says(words), MS), "then: %s", words);
+	restart_as(text);
+	xt_ok(xt_look_up(2, before, MS) && xt_daemon_up(MS),
+	      "as before: there is a new one");
+}
+
+static void removed(const char *text)
+{
+	uint64_t before = xt_look(2).epoch;
+	char other[8192], *block, *end;
+
+	strcpy(other, text);
+	block = block_of_2(other, &end);
+	memmove(block, end, strlen(end) + 1);
+	restart_as(other);
+	xt_ok(xt_look_lost(2, before, MS), "removed: the session ends");
+	xt_ok(!xt_look(2).lost, "in order: nothing is in quarantine");
+	xt_put("removed", "1");
+	xt_await("let-go");
+	restart_as(text);
+	xt_ok(xt_look_up(2, before, MS) && xt_daemon_up(MS),
+	      "a peer again: there is a new session");
+}
+
+static void restarting(void)
+{
+	uint64_t other = xt_nodes > 2 ? xt_look(3).epoch : 0, before;
+	void *mem = xt_map(xt_page);
+	xpmem_segid_t segid = xt_export(mem, xt_page, 0666);
+	char text[8192];
+
+	read_conf(text, sizeof(text) - 64);
+	before = xt_look(2).epoch;
+	xt_put("segid", "%#llx", (long long)segid);
+	xt_await("attached");
+	restart_as(text);
+	xt_ok(xt_daemon_up(MS) && xt_look(2).epoch == before,
+	      "unchanged: the session goes on");
+	xt_put("unchanged", "1");
+	xt_await("read");
+	removed(text);
+	xt_put("back", "1");
+	xt_await("got");
+	changed(text, "    address 10.77.0.2", " 7761", "Connection refused");
+	changed(text, "    window pci", " 0000:00:1f.7", "no PCI device");
+	if (xt_nodes > 2)
+		xt_ok(xt_look(3).epoch == other,
+		      "p3's session was not disturbed");
+	xt_ok(!xpmem_remove(segid), "xpmem_remove");
+	munmap(mem, xt_page);
+}
+
+static void restarted_from(void)
+{
+	xpmem_segid_t segid = xt_await_num("segid");
+	xpmem_apid_t apid = xt_permit(segid, XPMEM_RDWR);
+	void *at = xt_attach(apid, xt_page);
+	int err;
+
+	xt_ok(!xt_load(at, NULL), "p2 reads it");
+	xt_put("attached", "1");
+	xt_await("unchanged");
+	xt_ok(!xt_load(at, NULL) && !get_errno(segid, XPMEM_RDONLY),
+	      "p2 reads it still, and gets permits");
+	xt_put("read", "1");
+	xt_await("removed");
+	xt_ok(xt_touch_ends(at, MS), "what p2 has mapped ends");
+	xt_ok(xt_until((err = get_errno(segid, XPMEM_RDONLY)) == EHOSTUNREACH,
+		       MS),
+	      "and p2 gets no permit (errno %d)", err);
+	xt_put("let-go", "1");
+	xt_await("back");
+	xt_ok(xt_until(!(err = get_errno(segid, XPMEM_RDONLY)), MS),
+	      "p2 gets a permit again (errno %d)", err);
+	xt_ok(!xpmem_release(apid), "xpmem_release");
+	xt_put("got", "1");
+}
+
+static void restarts(void)
+{
+	xt_case("restarts");
+	if (xt_me == XT_HOME)
+		restarting();
+	else if (xt_me == 2)
+		restarted_from();
+	xt_barrier("done");
+	xt_ok(xt_daemon_up(MS), "all sessions are up");
+	xt_nothing_left("at the end");
+}
+
 /* --- who a process is when it attaches */
 
 static void be(uid_t uid)
@@ -418,6 +569,7 @@ int main(void)
 	squash(&raw);
 	ranges(&raw);
 	configured();
+	restarts();
 	attaching();
 	steering();
 	hidden("hides by prctl", BY_PRCTL);
