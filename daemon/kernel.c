@@ -41,6 +41,7 @@ const char *const kernel_stat_names[XPMEM_A_STATS_MAX + 1] = {
 	[XPMEM_A_STATS_REFUSED_GETS] = "refused-gets",
 	[XPMEM_A_STATS_REFUSED_LIMITS] = "refused-limits",
 	[XPMEM_A_STATS_THROTTLED_GETS] = "throttled-gets",
+	[XPMEM_A_STATS_REFUSED_MEMORY] = "refused-memory",
 	[XPMEM_A_STATS_NAMES] = "names",
 	[XPMEM_A_STATS_LOOKUPS] = "lookups",
 	[XPMEM_A_STATS_WAIT_MEDIAN_US] = "wait-median-us",

@@ -343,6 +343,7 @@ static const struct {
 	STAT(LEASES_ENDED, leases_ended),
 	STAT(REFUSED_LIMITS, refused_limits),
 	STAT(THROTTLED_GETS, throttled_gets),
+	STAT(REFUSED_MEMORY, refused_memory),
 	STAT(WAIT_MEDIAN_US, wait_median_us),
 	STAT(WAIT_MAX_US, wait_max_us),
 };

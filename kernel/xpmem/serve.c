@@ -8,6 +8,7 @@
  */
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
+#include <linux/ratelimit.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 
@@ -228,6 +229,18 @@ static void refuse(struct xpmem_serve *s, struct xpmem_message *message,
 	xpmem_socket_send(s->session, message);
 }
 
+/* An importer that waits is no error of its own: this is where it shows why. */
+static void tell_no_memory(const struct xpmem_segment *seg)
+{
+	/* It asks 20 times a second. */
+	static DEFINE_RATELIMIT_STATE(told, 60 * HZ, 1);
+
+	xpmem_count(refused_memory);
+	if (__ratelimit(&told))
+		pr_warn("xpmem: pid %d: no memory to export its pages; who touches them on other partitions waits: raise memory.max of its group, or free memory here\n",
+			seg->pid);
+}
+
 static void serve_work(struct work_struct *work)
 {
 	struct xpmem_serve *s = container_of(work, struct xpmem_serve, work);
@@ -243,6 +256,8 @@ static void serve_work(struct work_struct *work)
 	err = serve(s, message);
 	if (err == -EDQUOT)
 		xpmem_user_tell(s->seg->user);
+	else if (err == -ENOMEM)
+		tell_no_memory(s->seg);
 	if (err)
 		refuse(s, message, err);
 	xpmem_segment_put(s->seg);

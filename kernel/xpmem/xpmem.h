@@ -69,20 +69,27 @@ struct xpmem_young;
 #define XPMEM_PLACE_LARGE XA_MARK_1
 
 /* stats.c: every counter of /sys, netlink and xpmemctl, in one list. */
-#define XPMEM_COUNTERS(X)                                                 \
-	X(segments)                                                       \
-	X(names)                                                          \
-	X(permits)                                                        \
-	X(attachments)                                                    \
-	X(imports)                                                        \
-	X(exported)                                                       \
-	X(granted)                                                        \
-	X(revoked)                                                        \
-	X(acked)                                                          \
-	X(released)                                                       \
-	X(quarantine) X(faults_local) X(faults_huge) X(faults_remote)     \
-		X(fetches) X(gets) X(attaches) X(refused_gets) X(lookups) \
-			X(leases_ended) X(refused_limits) X(throttled_gets)
+#define XPMEM_COUNTERS(X) \
+	X(segments)       \
+	X(names)          \
+	X(permits)        \
+	X(attachments)    \
+	X(imports)        \
+	X(exported)       \
+	X(granted)        \
+	X(revoked)        \
+	X(acked)          \
+	X(released)       \
+	X(quarantine)     \
+	X(faults_local)   \
+	X(faults_huge)    \
+	X(faults_remote)  \
+	X(fetches)        \
+	X(gets)           \
+	X(attaches)       \
+	X(refused_gets)   \
+	X(lookups)        \
+	X(leases_ended) X(refused_limits) X(throttled_gets) X(refused_memory)
 
 /* Each CPU counts for itself; only the sum over all of them means anything. */
 struct xpmem_counters {
