@@ -18,7 +18,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/klog.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <linux/xpmem_netlink.h>
@@ -26,7 +25,6 @@
 #define PAGES 4
 #define SIZE (PAGES * xt_page)
 #define PATIENCE_MS 300000
-#define LOG_READ_ALL 3
 
 static struct xt_raw raw;
 static const uint64_t raw_segid = 1; /* below the home's partid */
@@ -149,21 +147,6 @@ static void home_ended(const char *what, const char *want)
 	close(raw.fd);
 }
 
-/* Is a line with these words in the kernel's log? */
-static bool logged(const char *words, const char *more)
-{
-	static char log[1 << 18];
-	int n = klogctl(LOG_READ_ALL, log, sizeof(log) - 1);
-	char *line, *rest = log;
-
-	xt_need(n >= 0, "the kernel's log");
-	log[n] = '\0';
-	while ((line = strsep(&rest, "\n")))
-		if (strstr(line, words) && strstr(line, more))
-			return true;
-	return false;
-}
-
 static struct xt_import importer(void)
 {
 	struct xt_import imp = { .size = SIZE };
@@ -241,7 +224,7 @@ static void check_log(void)
 
 	snprintf(words, sizeof(words), "its home, partition %u, is lost",
 		 raw.params.partid);
-	xt_ok(logged(words, "the lease ended"),
+	xt_ok(xt_logged(words, "the lease ended"),
 	      "the log names the home and the reason");
 }
 
@@ -508,7 +491,7 @@ static void importer_p2(void)
 	xt_ok(xt_touch_ends(at, PATIENCE_MS), "p2's touch is SIGBUS");
 	xt_note("p1 lost its power: SIGBUS after %lld ms", xt_ms() - start);
 	xt_ok(xt_stat("leases-ended") == ended + 2, "its lease ended");
-	xt_ok(logged("its home, partition 1, is lost", "the lease ended"),
+	xt_ok(xt_logged("its home, partition 1, is lost", "the lease ended"),
 	      "the log names the home and the reason");
 	xt_ok(!xpmem_detach(at), "xpmem_detach");
 	xt_ok(!xpmem_release(addr.apid), "xpmem_release");

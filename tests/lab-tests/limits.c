@@ -506,75 +506,6 @@ static void guesses(void)
 	xt_nothing_left("at the end");
 }
 
-/* --- what the home remembers of exported pages, the exporter's group pays */
-
-#define GROUP "limits"
-#define MANY (128 * XT_MIB)
-/*
- * What a group is said to have may be half a MiB behind: a kernel adds up only what
- * is 64 pages or more on each CPU.
- */
-#define ENTRIES (MANY / 4096 * 64 - XT_MIB / 2)
-
-static void touch_all(char *mem, bool store)
-{
-	for (size_t at = 0; at < MANY; at += xt_page) {
-		volatile char *page = mem + at;
-
-		if (store)
-			*page = 1;
-		else if (*page != 1)
-			xt_fail("page %zu is wrong", at / xt_page);
-	}
-}
-
-static void paying(void *arg)
-{
-	void *mem;
-
-	(void)arg;
-	xt_group_enter(GROUP);
-	mem = xt_map(MANY);
-	touch_all(mem, true);
-	xt_put("segid", "%#llx", (long long)xt_export(mem, MANY, 0666));
-	xt_await("end");
-}
-
-static void charge(void)
-{
-	long long before, paid;
-	xpmem_apid_t apid;
-	char *at;
-	pid_t pid;
-
-	xt_case("charge");
-	if (xt_me == XT_HOME) {
-		xt_group_create(GROUP);
-		pid = xt_spawn(paying, NULL);
-		xt_await("segid");
-		before = xt_group_stat(GROUP, "slab_unreclaimable");
-		xt_put("go", "1");
-		xt_await("held");
-		paid = xt_group_stat(GROUP, "slab_unreclaimable") - before;
-		xt_ok(paid >= (long long)ENTRIES,
-		      "%lld bytes for %lu pages are the group's", paid,
-		      MANY / xt_page);
-		xt_put("end", "1");
-		xt_ok(!xt_join(pid), "the exporter ends");
-		xt_group_destroy(GROUP);
-	} else if (xt_me == 2) {
-		apid = xt_permit(xt_await_num("segid"), XPMEM_RDONLY);
-		at = xt_attach(apid, MANY);
-		xt_await("go");
-		touch_all(at, false);
-		xt_put("held", "1");
-		xt_await("end");
-		xt_ok(!xpmem_release(apid), "xpmem_release");
-	}
-	xt_barrier("done");
-	xt_nothing_left("at the end");
-}
-
 int main(void)
 {
 	xt_start("limits");
@@ -586,6 +517,5 @@ int main(void)
 	exported();
 	quarantine();
 	guesses();
-	charge();
 	return xt_finish();
 }

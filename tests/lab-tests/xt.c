@@ -11,12 +11,15 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/klog.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define LOG_READ_ALL 3 /* of klogctl() */
 
 int xt_me;
 int xt_nodes;
@@ -356,4 +359,18 @@ void xt_nothing_left(const char *after)
 	for (size_t i = 0; i < count; i++)
 		xt_ok(values[i] == 0, "%s is 0 %s (%lld)", names[i], after,
 		      values[i]);
+}
+
+bool xt_logged(const char *words, const char *more)
+{
+	static char log[1 << 18];
+	int n = klogctl(LOG_READ_ALL, log, sizeof(log) - 1);
+	char *line, *rest = log;
+
+	xt_need(n >= 0, "the kernel's log");
+	log[n] = '\0';
+	while ((line = strsep(&rest, "\n")))
+		if (strstr(line, words) && strstr(line, more))
+			return true;
+	return false;
 }
