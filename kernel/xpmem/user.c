@@ -160,8 +160,7 @@ struct xpmem_user *xpmem_user_get(void)
  * Only who exports pages takes one of the 65535 numbers.
  *
  * Context: process; may sleep.
- * Return: 0; -ENOMEM; -EDQUOT: pages of too many users are exported, which the
- * log says.
+ * Return: 0; -ENOMEM; -EDQUOT: pages of too many users are exported.
  */
 int xpmem_user_number(struct xpmem_user *user)
 {
@@ -172,14 +171,8 @@ int xpmem_user_number(struct xpmem_user *user)
 		return 0;
 	err = xa_alloc(&ids, &id, user, XA_LIMIT(1, U16_MAX),
 		       GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
-	if (err == -EBUSY) {
-		pr_warn_ratelimited(
-			"xpmem: pages of %d users are exported, and of no more; see xpmemctl users\n",
-			U16_MAX);
-		return -EDQUOT;
-	}
 	if (err)
-		return err;
+		return err == -EBUSY ? -EDQUOT : err;
 	if (cmpxchg(&user->id, 0, id))
 		xa_erase(&ids, id);
 	return 0;
@@ -302,11 +295,18 @@ int xpmem_user_export(struct xpmem_user *user, unsigned long pages,
  */
 void xpmem_user_tell(const struct xpmem_user *user)
 {
+	uid_t uid = from_kuid(&init_user_ns, user->uid);
+
 	xpmem_count(refused_limits);
+	if (!READ_ONCE(user->id)) {
+		pr_warn_ratelimited(
+			"xpmem: uid %u: no more pages are exported: those of %d other users are: xpmemctl users\n",
+			uid, U16_MAX);
+		return;
+	}
 	pr_warn_ratelimited(
 		"xpmem: uid %u: no more pages are exported: it has %ld exported (max_exported is %lu) and %ld in quarantine (max_quarantine is %lu)\n",
-		from_kuid(&init_user_ns, user->uid),
-		atomic_long_read(&user->count[XPMEM_USER_EXPORTED]),
+		uid, atomic_long_read(&user->count[XPMEM_USER_EXPORTED]),
 		READ_ONCE(limits[XPMEM_USER_EXPORTED]),
 		atomic_long_read(&user->count[XPMEM_USER_QUARANTINE]),
 		READ_ONCE(limits[XPMEM_USER_QUARANTINE]));
