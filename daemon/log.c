@@ -35,6 +35,8 @@ void log_init(const char *name, bool syslog)
 {
 	if (syslog)
 		openlog(name, LOG_PID, LOG_DAEMON);
+	else /* a line at a time: whoever is killed leaves no part of one */
+		setvbuf(stderr, NULL, _IOLBF, BUFSIZ);
 	state.name = name;
 	state.syslog = syslog;
 }
