@@ -190,6 +190,7 @@ static void configured(void)
 	xpmem_segid_t mine, all;
 	void *mem;
 	int err = 0;
+	bool good;
 
 	xt_case("configured");
 	if (xt_me == XT_HOME) {
@@ -209,22 +210,22 @@ static void configured(void)
 	} else if (xt_me == 2) {
 		mine = xt_await_num("mine");
 		all = xt_await_num("all");
-		xt_ok(xt_until((err = get_errno(all, XPMEM_RDONLY)) !=
-				       EHOSTUNREACH,
-			       MS) &&
-			      !err,
-		      "p2's root reads what all may (errno %d)", err);
+		good = xt_until((err = get_errno(all, XPMEM_RDONLY)) !=
+					EHOSTUNREACH,
+				MS);
+		xt_ok(good && !err, "p2's root reads what all may (errno %d)",
+		      err);
 		err = get_errno(mine, XPMEM_RDONLY);
 		xt_ok(err == EACCES, "and nothing else (errno %d)", err);
 		asks_as(USER, all, EACCES);
 		asks_as(OTHER, all, 0);
 		xt_put("asked", "1");
 		xt_await("back");
-		xt_ok(xt_until((err = get_errno(mine, XPMEM_RDONLY)) !=
-				       EHOSTUNREACH,
-			       MS) &&
-			      !err,
-		      "without squash it is root (errno %d)", err);
+		good = xt_until((err = get_errno(mine, XPMEM_RDONLY)) !=
+					EHOSTUNREACH,
+				MS);
+		xt_ok(good && !err, "without squash it is root (errno %d)",
+		      err);
 		asks_as(USER, all, 0);
 		xt_put("root", "1");
 	}
@@ -351,6 +352,7 @@ static void restarted_from(void)
 	xpmem_apid_t apid = xt_permit(segid, XPMEM_RDWR);
 	void *at = xt_attach(apid, xt_page);
 	int err;
+	bool good;
 
 	xt_ok(!xt_load(at, NULL), "p2 reads it");
 	xt_put("attached", "1");
@@ -360,13 +362,13 @@ static void restarted_from(void)
 	xt_put("read", "1");
 	xt_await("removed");
 	xt_ok(xt_touch_ends(at, MS), "what p2 has mapped ends");
-	xt_ok(xt_until((err = get_errno(segid, XPMEM_RDONLY)) == EHOSTUNREACH,
-		       MS),
-	      "and p2 gets no permit (errno %d)", err);
+	good = xt_until((err = get_errno(segid, XPMEM_RDONLY)) == EHOSTUNREACH,
+			MS);
+	xt_ok(good, "and p2 gets no permit (errno %d)", err);
 	xt_put("let-go", "1");
 	xt_await("back");
-	xt_ok(xt_until(!(err = get_errno(segid, XPMEM_RDONLY)), MS),
-	      "p2 gets a permit again (errno %d)", err);
+	good = xt_until(!(err = get_errno(segid, XPMEM_RDONLY)), MS);
+	xt_ok(good, "p2 gets a permit again (errno %d)", err);
 	xt_ok(!xpmem_release(apid), "xpmem_release");
 	xt_put("got", "1");
 }
