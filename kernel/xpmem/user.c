@@ -169,13 +169,19 @@ int xpmem_user_number(struct xpmem_user *user)
 
 	if (READ_ONCE(user->id))
 		return 0;
-	err = xa_alloc(&ids, &id, user, XA_LIMIT(1, U16_MAX),
-		       GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
-	if (err)
-		return err == -EBUSY ? -EDQUOT : err;
-	if (cmpxchg(&user->id, 0, id))
-		xa_erase(&ids, id);
-	return 0;
+	xa_lock(&ids);
+	err = __xa_alloc(&ids, &id, user, XA_LIMIT(1, U16_MAX),
+			 GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN);
+	/* Memory is allocated without the lock: another fetch may be first. */
+	if (user->id) {
+		if (!err)
+			__xa_erase(&ids, id);
+		err = 0;
+	} else if (!err) {
+		WRITE_ONCE(user->id, id);
+	}
+	xa_unlock(&ids);
+	return err == -EBUSY ? -EDQUOT : err;
 }
 
 /**
