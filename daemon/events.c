@@ -17,9 +17,13 @@
 /* Bytes: room for every one of many sessions to be lost at once. */
 #define EVENTS_BUFFER (1 << 20)
 
+/* More than so many news the buffer cannot hold. */
+#define EVENTS_MAX (EVENTS_BUFFER / NLMSG_HDRLEN)
+
 static struct nl_sock *sock;
 static const struct kernel_events_ops *events;
 static struct loop_source source;
+static bool discarding;
 
 static int on_event(struct nl_msg *msg, void *arg)
 {
@@ -27,12 +31,31 @@ static int on_event(struct nl_msg *msg, void *arg)
 	struct kernel_session session;
 
 	(void)arg;
+	if (discarding)
+		return NL_OK;
 	if (genlmsg_hdr(nlmsg_hdr(msg))->cmd != XPMEM_CMD_SESSION_EVENT ||
 	    genlmsg_parse(nlmsg_hdr(msg), 0, attrs, XPMEM_A_MAX, NULL))
 		return NL_SKIP;
 	kernel_session_parse(attrs, &session);
 	events->session(&session);
 	return NL_OK;
+}
+
+/*
+ * What is queued is older than what peer.c is about to see: the beginning of a
+ * session whose end was lost would be taken for a new one.  And until the queue is
+ * empty the kernel drops news without saying so again.  libnl may have no memory for
+ * a message, which then stays: that is why this ends all the same.
+ */
+static void look_anew(void)
+{
+	unsigned int left = EVENTS_MAX;
+
+	discarding = true;
+	while (left-- && nl_recvmsgs_default(sock) != -NLE_AGAIN)
+		;
+	discarding = false;
+	events->missed();
 }
 
 static void ready(struct loop_source *src, uint32_t bits)
@@ -43,7 +66,7 @@ static void ready(struct loop_source *src, uint32_t bits)
 	(void)bits;
 	/* libnl has this one name for ENOBUFS and for its own lack of memory. */
 	if (err == -NLE_NOMEM)
-		events->missed();
+		look_anew();
 	else if (err < 0 && err != -NLE_AGAIN)
 		log_warning("no news from the module: %s; see dmesg",
 			    nl_geterror(err));
