@@ -229,16 +229,24 @@ static void refuse(struct xpmem_serve *s, struct xpmem_message *message,
 	xpmem_socket_send(s->session, message);
 }
 
-/* An importer that waits is no error of its own: this is where it shows why. */
-static void tell_no_memory(const struct xpmem_segment *seg)
+/*
+ * An importer that waits is no error of its own: this is where it shows why.  It
+ * asks 20 times a second, so a segment is named once a minute; and segments may be
+ * many, so those that a full log leaves out are named later.
+ */
+static void tell_no_memory(struct xpmem_segment *seg)
 {
-	/* It asks 20 times a second. */
-	static DEFINE_RATELIMIT_STATE(told, 60 * HZ, 1);
+	static DEFINE_RATELIMIT_STATE(lines, 5 * HZ, 10);
+	unsigned long next = READ_ONCE(seg->next_told);
 
 	xpmem_count(refused_memory);
-	if (__ratelimit(&told))
-		pr_warn("xpmem: pid %d: no memory to export its pages; who touches them on other partitions waits: raise memory.max of its group, or free memory here\n",
-			seg->pid);
+	if (next && time_before(jiffies, next))
+		return;
+	if (!__ratelimit(&lines) ||
+	    cmpxchg(&seg->next_told, next, (jiffies + 60 * HZ) | 1) != next)
+		return;
+	pr_warn("xpmem: pid %d: no memory to export its pages; who touches them on other partitions waits: raise memory.max of its group, or free memory here\n",
+		seg->pid);
 }
 
 static void serve_work(struct work_struct *work)

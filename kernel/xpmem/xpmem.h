@@ -306,6 +306,8 @@ struct xpmem_users {
  * @nr_permits:     for the administrator
  * @nr_attachments: for the administrator
  * @nr_exported:    places in @places
+ * @next_told:      when, in jiffies, the log may say again that there is no memory
+ *                  to export its pages; 0: at any time
  * @zap_work:       takes local attachments away where the notifier cannot
  * @name:     what it is published as, or NULL; protected by the lock of name.c
  */
@@ -336,6 +338,7 @@ struct xpmem_segment {
 	atomic_t nr_permits;
 	atomic_t nr_attachments;
 	atomic_t nr_exported;
+	unsigned long next_told;
 	struct work_struct zap_work;
 	struct xpmem_name *name;
 };

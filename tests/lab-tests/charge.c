@@ -122,8 +122,23 @@ static void nobody_killed(const char *when)
 }
 
 /* The group has no room: all that it has is the exporter's, and cannot go. */
+/* Each minute one line says it of an exporter, and the first one soon. */
+static void named(pid_t pid, long long since)
+{
+	long long minutes = (xt_ms() - since) / 60000;
+	char text[32];
+	int lines;
+
+	snprintf(text, sizeof(text), "pid %d:", pid);
+	lines = xt_logged(text, "no memory to export its pages");
+	xt_ok(lines >= 1 && lines <= minutes + 1,
+	      "the log says whose: %d lines in %lld minutes and a bit", lines,
+	      minutes);
+}
+
 static void home_without_room(void)
 {
+	long long since;
 	char text[32];
 	pid_t pid;
 
@@ -134,11 +149,10 @@ static void home_without_room(void)
 	snprintf(text, sizeof(text), "%lld",
 		 xt_group_read(GROUP, "memory.current") + (long long)ROOM);
 	xt_group_set(GROUP, "memory.max", text);
+	since = xt_ms();
 	xt_put("go", "1");
 	xt_ok(refused_more(), "fetches are refused for want of memory");
-	snprintf(text, sizeof(text), "pid %d:", pid);
-	xt_ok(xt_logged(text, "no memory to export its pages"),
-	      "the log says whose");
+	named(pid, since);
 	nobody_killed("meanwhile");
 	xt_put("full", "1");
 	xt_await("killed");
@@ -146,6 +160,7 @@ static void home_without_room(void)
 	      "nothing is exported any more");
 	xt_put("empty", "1");
 	xt_ok(refused_more(), "fetches of another importer are, too");
+	named(pid, since);
 	xt_put("full-again", "1");
 	xt_await("waits");
 	xt_group_set(GROUP, "memory.max", "max");
@@ -190,9 +205,9 @@ static void importer_waits(void)
 	munmap((void *)done, xt_page);
 }
 
-static void no_room(void)
+static void no_room(const char *name)
 {
-	xt_case("no room");
+	xt_case(name);
 	if (xt_me == XT_HOME)
 		home_without_room();
 	else if (xt_me == 2)
@@ -205,6 +220,8 @@ int main(void)
 {
 	xt_start("charge");
 	charge();
-	no_room();
+	no_room("no room");
+	/* At once: the log names each */
+	no_room("no room, another exporter");
 	return xt_finish();
 }

@@ -361,16 +361,16 @@ void xt_nothing_left(const char *after)
 		      values[i]);
 }
 
-bool xt_logged(const char *words, const char *more)
+int xt_logged(const char *words, const char *more)
 {
 	static char log[1 << 18];
 	int n = klogctl(LOG_READ_ALL, log, sizeof(log) - 1);
 	char *line, *rest = log;
+	int lines = 0;
 
 	xt_need(n >= 0, "the kernel's log");
 	log[n] = '\0';
 	while ((line = strsep(&rest, "\n")))
-		if (strstr(line, words) && strstr(line, more))
-			return true;
-	return false;
+		lines += strstr(line, words) && strstr(line, more);
+	return lines;
 }

@@ -144,8 +144,8 @@ bool xt_stat_is(const char *name, long long want, int ms);
 bool xt_stat_over(const char *name, long long least, int ms);
 /* Does this kernel have the mm series?  The module knows. */
 bool xt_series(void);
-/* Is a line with these words, and these, in the kernel's log? */
-bool xt_logged(const char *words, const char *more);
+/* How many lines with these words, and these, are in the kernel's log? */
+int xt_logged(const char *words, const char *more);
 /* Checks that nothing is left behind on this partition. */
 void xt_nothing_left(const char *after);
 
