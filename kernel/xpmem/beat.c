@@ -255,29 +255,66 @@ const char *xpmem_beat_terms(struct xpmem_session *session,
 	return NULL;
 }
 
+static void pong_send(struct xpmem_session *session,
+		      const struct xpmem_wire_ping *msg)
+{
+	struct xpmem_ping *pong = &session->pong;
+
+	xpmem_message_init(&pong->message, &pong->header, XPMEM_WIRE_PONG,
+			   sizeof(pong->body));
+	pong->body = *msg;
+	xpmem_socket_send(session, &pong->message);
+}
+
 /**
  * xpmem_beat_ping - the other side asks for a sign of life
  * @session: the session
  * @msg:     its heartbeat
  *
- * One that comes while the answer to an earlier one waits to be sent is not
- * answered: nobody can make us queue without end.
+ * While an answer waits to be sent, only the newest of those that come is kept:
+ * nobody can make us queue without end.  It is the newest that counts: after a
+ * disturbance of the network many come at once, and from when the one that is
+ * answered was sent, the lease is counted.
  *
  * Context: the session's receiver; allocates nothing.
  */
 void xpmem_beat_ping(struct xpmem_session *session,
 		     const struct xpmem_wire_ping *msg)
 {
-	struct xpmem_ping *pong = &session->pong;
+	bool busy;
 
-	/* See lease_lapse(); the other pairs with the release in socket_tx(). */
-	if (READ_ONCE(session->lapsed) ||
-	    smp_load_acquire(&pong->message.queued))
+	/* See lease_lapse(). */
+	if (READ_ONCE(session->lapsed))
 		return;
-	xpmem_message_init(&pong->message, &pong->header, XPMEM_WIRE_PONG,
-			   sizeof(pong->body));
-	pong->body = *msg;
-	xpmem_socket_send(session, &pong->message);
+	spin_lock(&session->lease_lock);
+	busy = session->pong_busy;
+	session->pong_busy = true;
+	session->pong_due = busy;
+	session->pong_next = *msg;
+	spin_unlock(&session->lease_lock);
+	if (!busy)
+		pong_send(session, msg);
+}
+
+/**
+ * xpmem_beat_pong_sent - the answer to a PING was sent: the next one may be
+ * @session: the session
+ *
+ * Context: the session's sender; allocates nothing.
+ */
+void xpmem_beat_pong_sent(struct xpmem_session *session)
+{
+	struct xpmem_wire_ping next;
+	bool due;
+
+	spin_lock(&session->lease_lock);
+	due = session->pong_due && !READ_ONCE(session->lapsed);
+	session->pong_due = false;
+	session->pong_busy = due;
+	next = session->pong_next;
+	spin_unlock(&session->lease_lock);
+	if (due)
+		pong_send(session, &next);
 }
 
 /**

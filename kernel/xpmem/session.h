@@ -185,7 +185,7 @@ struct xpmem_terms_message {
  * @rx_buf:   its payload buffer
  * @heard:    when the last message came, ktime_get_boottime_ns()
  * @lapsed:   when the lease ended; 0 before; written under the home's lock
- * @lease_lock: protects @lease; a leaf
+ * @lease_lock: protects @lease and what is to answer PINGs; a leaf
  * @lease:    the lease; ->agreed is the receiver's own
  * @tx_lock:  protects @tx_queue and queued flags
  * @tx_queue: messages to send, in order
@@ -246,6 +246,9 @@ struct xpmem_session {
 	struct xpmem_terms_message terms;
 	struct xpmem_ping ping;
 	struct xpmem_ping pong;
+	bool pong_busy;
+	bool pong_due;
+	struct xpmem_wire_ping pong_next;
 	struct xarray imports;
 	struct xarray requests;
 	u32 request_next;
@@ -301,6 +304,7 @@ const char *xpmem_beat_terms(struct xpmem_session *session,
 			     const struct xpmem_wire_terms *msg);
 void xpmem_beat_ping(struct xpmem_session *session,
 		     const struct xpmem_wire_ping *msg);
+void xpmem_beat_pong_sent(struct xpmem_session *session);
 const char *xpmem_beat_pong(struct xpmem_session *session,
 			    const struct xpmem_wire_ping *msg);
 

@@ -215,10 +215,14 @@ static void socket_tx(struct work_struct *work)
 
 		err = message_write(session, message);
 		/* Ours no more: its owner may fill it again. */
-		if (owned)
+		if (owned) {
 			kvfree(message);
-		else /* pairs with the branch on ->queued before it is filled */
-			smp_store_release(&message->queued, false);
+			continue;
+		}
+		/* pairs with the branch on ->queued before it is filled */
+		smp_store_release(&message->queued, false);
+		if (message == &session->pong.message)
+			xpmem_beat_pong_sent(session);
 	}
 	memalloc_noreclaim_restore(noreclaim);
 	if (err)

@@ -192,3 +192,46 @@ void floods(void)
 	set_send_buffer(before, NULL);
 	raw.params.deadline_ms = 30000;
 }
+
+#define PINGS 200
+
+/*
+ * As after a disturbance of the network: many pings at once.  Not each has to be
+ * answered, but the last one: only its time makes a lease as long as it can be.
+ */
+void heartbeats(void)
+{
+	char pieces[PINGS * (sizeof(struct xt_raw_header) + 16)];
+	long long end = xt_ms() + 30000;
+	uint64_t payload[64], last = 0;
+	unsigned int answers = 0;
+	char *at = pieces;
+
+	xt_case("heartbeats");
+	open_session();
+	for (uint64_t i = 1; i <= PINGS; i++) {
+		struct xt_raw_header h = xt_raw_header(&raw, PING, 16);
+		const uint64_t ping[2] = { i, i };
+
+		memcpy(at, &h, sizeof(h));
+		memcpy(at + sizeof(h), ping, sizeof(ping));
+		at += sizeof(h) + sizeof(ping);
+	}
+	xt_raw_put(&raw, pieces, sizeof(pieces));
+	while (last != PINGS && xt_ms() < end) {
+		int type = xt_raw_next(&raw, payload, sizeof(payload));
+
+		if (type <= 0)
+			break;
+		if (type != PONG)
+			continue;
+		xt_need(payload[0] > last && payload[0] == payload[1],
+			"answers in order");
+		last = payload[0];
+		answers++;
+	}
+	xt_ok(last == PINGS, "the last of %d pings is answered, one of %u",
+	      PINGS, answers);
+	message(BYE, NULL, 0);
+	ends_with("bye", "closed by the other");
+}

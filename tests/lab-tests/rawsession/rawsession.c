@@ -300,6 +300,7 @@ int main(void)
 	not_permitted();
 	lookups();
 	floods();
+	heartbeats();
 	never_acks();
 	closed_here();
 	never_hangs_up();

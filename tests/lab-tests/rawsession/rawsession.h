@@ -25,5 +25,6 @@ void noise(void);
 /* questions.c */
 void lookups(void);
 void floods(void);
+void heartbeats(void);
 
 #endif
