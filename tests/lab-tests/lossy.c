@@ -249,7 +249,9 @@ static void short_cuts(void)
 	xt_case("short cuts");
 	child = load_start();
 	for (int n = 0; n < 2 * rounds && xt_me == XT_HOME; n++) {
-		const int ms = n < rounds ? deadline_ms / 3 : 200 * n;
+		/* After a cut TCP may wait as long again before it tries anew. */
+		const int step = n < rounds ? rounds : n - rounds + 1;
+		const int ms = (long long)deadline_ms / 3 * step / rounds;
 
 		xt_lab("cut %s", ways[n % 3]);
 		/* What is tested is that time. */
