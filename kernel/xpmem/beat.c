@@ -51,7 +51,7 @@ static const char *overdue(struct xpmem_session *session)
 		atomic64_inc(&session->history->evictions);
 		return "silent for longer than the deadline";
 	}
-	/* The last PONG that it may have had from us was sent before that. */
+	/* The last PING that we may have answered was sent before that. */
 	if (lapsed &&
 	    (is_late(session, lapsed) || !xpmem_reap_held(session->slot)))
 		return READ_ONCE(session->reason);
@@ -272,7 +272,8 @@ static void pong_send(struct xpmem_session *session,
  * @msg:     its heartbeat
  *
  * While an answer waits to be sent, only the newest of those that come is kept:
- * nobody can make us queue without end.  It is the newest that counts: after a
+ * nobody can make us queue without end.  Its answer takes a place of its own behind
+ * what is queued by then, see core/lease.h.  It is the newest that counts: after a
  * disturbance of the network many come at once, and from when the one that is
  * answered was sent, the lease is counted.
  *

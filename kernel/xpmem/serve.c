@@ -236,7 +236,9 @@ static void refuse(struct xpmem_serve *s, struct xpmem_message *message,
  */
 static void tell_no_memory(struct xpmem_segment *seg)
 {
-	static DEFINE_RATELIMIT_STATE(lines, 5 * HZ, 10);
+	/* How many it leaves out, the counter says better. */
+	static struct ratelimit_state lines = RATELIMIT_STATE_INIT_FLAGS(
+		lines, 5 * HZ, 10, RATELIMIT_MSG_ON_RELEASE);
 	unsigned long next = READ_ONCE(seg->next_told);
 
 	xpmem_count(refused_memory);

@@ -221,7 +221,7 @@ static void socket_tx(struct work_struct *work)
 		}
 		/* pairs with the branch on ->queued before it is filled */
 		smp_store_release(&message->queued, false);
-		if (message == &session->pong.message)
+		if (!err && message == &session->pong.message)
 			xpmem_beat_pong_sent(session);
 	}
 	memalloc_noreclaim_restore(noreclaim);

@@ -121,21 +121,22 @@ static void nobody_killed(const char *when)
 	      "%s nobody was killed, or was to be", when);
 }
 
-/* The group has no room: all that it has is the exporter's, and cannot go. */
 /* Each minute one line says it of an exporter, and the first one soon. */
 static void named(pid_t pid, long long since)
 {
-	long long minutes = (xt_ms() - since) / 60000;
+	long long minutes;
 	char text[32];
 	int lines;
 
 	snprintf(text, sizeof(text), "pid %d:", pid);
 	lines = xt_logged(text, "no memory to export its pages");
+	minutes = (xt_ms() - since) / 60000;
 	xt_ok(lines >= 1 && lines <= minutes + 1,
 	      "the log says whose: %d lines in %lld minutes and a bit", lines,
 	      minutes);
 }
 
+/* The group has no room: all that it has is the exporter's, and cannot go. */
 static void home_without_room(void)
 {
 	long long since;
