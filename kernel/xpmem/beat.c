@@ -290,8 +290,8 @@ void xpmem_beat_ping(struct xpmem_session *session,
 	spin_lock(&session->lease_lock);
 	busy = session->pong_busy;
 	session->pong_busy = true;
-	session->pong_due = busy;
-	session->pong_next = *msg;
+	if (busy)
+		session->pong_next = *msg;
 	spin_unlock(&session->lease_lock);
 	if (!busy)
 		pong_send(session, msg);
@@ -309,10 +309,10 @@ void xpmem_beat_pong_sent(struct xpmem_session *session)
 	bool due;
 
 	spin_lock(&session->lease_lock);
-	due = session->pong_due && !READ_ONCE(session->lapsed);
-	session->pong_due = false;
-	session->pong_busy = due;
 	next = session->pong_next;
+	due = next.count && !READ_ONCE(session->lapsed);
+	session->pong_next.count = 0;
+	session->pong_busy = due;
 	spin_unlock(&session->lease_lock);
 	if (due)
 		pong_send(session, &next);

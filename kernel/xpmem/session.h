@@ -193,6 +193,9 @@ struct xpmem_terms_message {
  * @tx_work:  sends them
  * @revokes:  ring of revoke messages, oldest at @revoke_tail; home's lock
  * @acks:     messages for acknowledgements
+ * @pong:     message for the answer to a PING
+ * @pong_busy: it is not ours to fill; under @lease_lock
+ * @pong_next: the PING to answer then, of count 0 if there is none; under @lease_lock
  * @imports:  segid to import; its own lock
  * @requests: number to xpmem_request; its own lock
  * @serving:  fetches of the other side that are being served
@@ -247,7 +250,6 @@ struct xpmem_session {
 	struct xpmem_ping ping;
 	struct xpmem_ping pong;
 	bool pong_busy;
-	bool pong_due;
 	struct xpmem_wire_ping pong_next;
 	struct xarray imports;
 	struct xarray requests;
