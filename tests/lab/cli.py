@@ -56,6 +56,9 @@ def parser():
     run.add_argument("--icount", action="store_true",
                      help="emulate, and let the clock advance 1 ns an instruction: time then "
                           "counts instructions (needs --nodes 1 --cpus 1)")
+    run.add_argument("--tiers", action="store_true",
+                     help="as much memory once more, on a node that is said to be slower, "
+                          "so that reclaim may demote (needs --nodes 1)")
     run.add_argument("--on", type=int, metavar="ID", help="only this partition runs the command")
     run.add_argument("--timeout", type=float, default=300, metavar="S",
                      help="for the command (300)")

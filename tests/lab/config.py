@@ -18,6 +18,7 @@ class Config:
         self.nodes, self.flavour, self.fabric = args.nodes, args.kernel, args.fabric
         self.mem, self.cpus, self.timeout = args.mem, args.cpus, args.timeout
         self.icount, self.swap_rate = args.icount, args.swap_rate
+        self.tiers = args.tiers
         self.on, self.module, self.netem = args.on, args.module, netem(args.net)
         self.command = command
         self.cwd = os.getcwd()
@@ -44,6 +45,9 @@ class Config:
         if self.icount and (self.cpus, self.nodes) != (1, 1):
             raise UsageError("--icount: instructions of one CPU are counted, and partitions' "
                              "clocks would run apart: needs --nodes 1 --cpus 1")
+        if self.tiers and self.nodes != 1:
+            raise UsageError("--tiers: the slower memory is outside of the windows: "
+                             "needs --nodes 1")
         if not 0 <= self.swap_rate <= 100000:
             raise UsageError(f"--swap-rate: 0 to 100000 MB/s, not {self.swap_rate}")
         if self.timeout <= 0:
@@ -66,13 +70,15 @@ class Config:
         return self.on in (None, ident)
 
     def command_line(self, ident):
-        words = ["console=ttyS0", "panic=-1", "oops=panic", "mitigations=off", "numa=fake=2",
+        words = ["console=ttyS0", "panic=-1", "oops=panic", "mitigations=off",
                  "tsc=reliable",    # a busy host is no reason to distrust it
                  "rcupdate.rcu_cpu_stall_timeout=120", f"LAB_ID={ident}",
                  f'LAB_DIR="{self.directory}"', f'LAB_INIT="{LAB}/guest-init"',
                  f'LAB_TMP="{" ".join(self.below_tmp())}"']
         if self.accelerator[1].startswith("tcg") and not self.icount:
             words += emulated_clock()
+        if not self.tiers:
+            words += ["numa=fake=2"]
         if self.mem >= 8192:
             # memory is in pieces by the time that anybody could ask for it
             words += ["hugepagesz=1G", "hugepages=1"]

@@ -41,6 +41,19 @@ def memory(ident, megabytes):
     return fd
 
 
+def tiers(config):
+    """A node with the CPUs, and one without that is said to be slower: what is idle is
+    demoted there. In ns and MB/s, which nothing holds to."""
+    yield from ("-m", f"{2 * config.mem}M", "-machine", "hmat=on")
+    yield from ("-numa", f"node,nodeid=0,memdev=ram,cpus=0-{config.cpus - 1}")
+    yield from ("-object", f"memory-backend-ram,id=slow,size={config.mem}M",
+                "-numa", "node,nodeid=1,memdev=slow,initiator=0")
+    for node, latency, bandwidth in (0, 100, 10000), (1, 400, 2500):
+        target = f"hmat-lb,initiator=0,target={node},hierarchy=memory"
+        yield from ("-numa", f"{target},data-type=access-latency,latency={latency}",
+                    "-numa", f"{target},data-type=access-bandwidth,bandwidth={bandwidth}M")
+
+
 class Partition:
     """A virtual machine; `channels` are our ends of what QEMU was given."""
 
@@ -66,10 +79,12 @@ class Partition:
         size = f"{config.mem}M"
         yield from ("-name", f"xpmem-p{self.ident}", *config.accelerator)
         yield from ("-nodefaults", "-no-user-config", "-display", "none", "-rtc", "base=utc")
-        yield from ("-smp", str(config.cpus), "-m", size, "-action", "reboot=shutdown")
+        yield from ("-smp", str(config.cpus), "-action", "reboot=shutdown")
         yield from ("-object", "memory-backend-file,id=ram,share=on,size=" + size +
                     f",mem-path=/proc/self/fd/{ram[self.ident]}")
-        yield from ("-machine", "pc,memory-backend=ram,usb=off,vmport=off,hpet=off")
+        yield from (tiers(config) if config.tiers else
+                    ("-m", size, "-machine", "memory-backend=ram"))
+        yield from ("-machine", "pc,usb=off,vmport=off,hpet=off")
         yield from ("-kernel", os.path.join(config.kdir, "bzImage"), "-initrd", config.initramfs)
         yield from ("-append", config.command_line(self.ident))
         yield from ("-chardev", f"socket,id=qmp,fd={self.channel('qmp')}",
