@@ -13,86 +13,26 @@
  *	stores				sees that
  */
 #include "xt.h"
+#include "xt-machine.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/perf_event.h>
 #include <sched.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PAGES 64
 #define SIZE (PAGES * 4096UL)
 #define PATIENCE_MS 120000
 #define TAKES 64
-#define NODE1 "/sys/devices/system/node/node1"
-#define NUMA "/sys/kernel/debug/sched/numa_balancing/"
-
-/* lib/test_hmm_uapi.h of Linux 6.12 */
-struct hmm_cmd {
-	uint64_t addr, ptr, npages, cpages, faults;
-};
-#define HMM_MIGRATE_TO_DEV _IOWR('H', 0x02, struct hmm_cmd)
-#define HMM_EXCLUSIVE _IOWR('H', 0x05, struct hmm_cmd)
 
 static char *mem;
 static int touches;
 
-static bool write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t len = strlen(text);
-	bool good = fd >= 0 && write(fd, text, len) == len;
-
-	if (fd >= 0)
-		close(fd);
-	return good;
-}
-
-/* Where are the pages?  Their nodes, or minus an errno. */
-static void nodes_of(int *nodes)
-{
-	void *pages[PAGES];
-
-	for (int i = 0; i < PAGES; i++)
-		pages[i] = mem + i * xt_page;
-	xt_need(!syscall(SYS_move_pages, 0, PAGES, pages, NULL, nodes, 0),
-		"ask for the nodes of the pages");
-}
-
 static int count_on(int node)
 {
-	int nodes[PAGES], count = 0;
-
-	nodes_of(nodes);
-	for (int i = 0; i < PAGES; i++)
-		count += nodes[i] == node;
-	return count;
-}
-
-/* A page that somebody holds for a moment is left where it is: again. */
-static void move_all_to(int node)
-{
-	long long end = xt_ms() + PATIENCE_MS;
-	int to[PAGES], status[PAGES];
-	void *pages[PAGES];
-
-	for (int i = 0; i < PAGES; i++) {
-		pages[i] = mem + i * xt_page;
-		to[i] = node;
-	}
-	while (count_on(node) < PAGES) {
-		xt_need(xt_ms() < end, "move all pages to node %d", node);
-		syscall(SYS_move_pages, 0, PAGES, pages, to, status, 2);
-	}
+	return xt_count_on(mem, PAGES, node);
 }
 
 /* p2 has touched every page since; @more: and goes on. */
@@ -109,26 +49,19 @@ static void touch_again(bool more)
 /* A way to take pages away; false if it was skipped. */
 typedef bool (*displacer)(void);
 
-/* Asks the kernel: its vDSO keeps the node that a CPU was given first (AMD, numa=fake). */
-static void where_am_i(unsigned int *cpu, unsigned int *node)
-{
-	xt_need(!syscall(SYS_getcpu, cpu, node, NULL), "getcpu");
-}
-
 /* Stays on its CPU, and so on its node: which one. */
 static int stay_on_node(void)
 {
-	unsigned int cpu, node;
+	unsigned int cpu;
 	cpu_set_t cpus;
 
 	CPU_ZERO(&cpus);
-	where_am_i(&cpu, &node);
+	xt_need(!syscall(SYS_getcpu, &cpu, NULL, NULL), "getcpu");
 	CPU_SET(cpu, &cpus);
 	xt_need(!sched_setaffinity(0, sizeof(cpus), &cpus), "pin to CPU %u",
 		cpu);
 	/* It may have been moved before it was pinned. */
-	where_am_i(&cpu, &node);
-	return node;
+	return xt_node();
 }
 
 /*
@@ -141,26 +74,23 @@ static bool by_hint_faults(void)
 	cpu_set_t everywhere;
 	int node;
 
-	if (access(NODE1, F_OK) ||
-	    !write_text("/proc/sys/kernel/numa_balancing", "1")) {
+	if (access(XT_NODE1, F_OK) || !xt_write_text(XT_BALANCING, "1")) {
 		xt_skip("moved by NUMA hint faults",
 			"a second NUMA node and CONFIG_NUMA_BALANCING");
 		return false;
 	}
-	write_text(NUMA "scan_period_min_ms", "20");
-	write_text(NUMA "scan_period_max_ms", "100");
-	write_text(NUMA "scan_delay_ms", "20");
+	xt_balance_soon();
 	xt_need(!sched_getaffinity(0, sizeof(everywhere), &everywhere),
 		"sched_getaffinity");
 	node = stay_on_node();
-	move_all_to(!node);
+	xt_move_to(mem, PAGES, !node);
 	faults = xt_vmstat("numa_hint_faults");
 	moved = xt_vmstat("numa_pages_migrated");
 	/* Scanning takes CPU time of its own: this is the load. */
 	while (count_on(node) < PAGES / 2 && xt_ms() < end)
 		for (int i = 0; i < PAGES; i++)
 			(void)*(volatile char *)(mem + i * xt_page);
-	write_text("/proc/sys/kernel/numa_balancing", "0");
+	xt_write_text(XT_BALANCING, "0");
 	sched_setaffinity(0, sizeof(everywhere), &everywhere);
 	faults = xt_vmstat("numa_hint_faults") - faults;
 	moved = xt_vmstat("numa_pages_migrated") - moved;
@@ -170,59 +100,12 @@ static bool by_hint_faults(void)
 	return true;
 }
 
-static long block_pages(void)
-{
-	FILE *in = fopen("/sys/devices/system/memory/block_size_bytes", "re");
-	long bytes = 0;
-
-	if (in && fscanf(in, "%lx", &bytes) != 1)
-		bytes = 0;
-	if (in)
-		fclose(in);
-	return bytes / (long)xt_page;
-}
-
-/*
- * A block of node 1 that can go offline, made movable, so that what is moved to the
- * node goes there: its number, or -1.
- */
-static int movable_block(char *path, size_t size)
-{
-	DIR *dir = opendir(NODE1);
-	struct dirent *entry;
-	int block = -1;
-
-	while (dir && block < 0 && (entry = readdir(dir))) {
-		if (sscanf(entry->d_name, "memory%d", &block) != 1)
-			continue;
-		snprintf(path, size, NODE1 "/memory%d/state", block);
-		/* Blocks that the kernel itself uses stay. */
-		if (!write_text(path, "offline") ||
-		    !write_text(path, "online_movable"))
-			block = -1;
-	}
-	if (dir)
-		closedir(dir);
-	return block;
-}
-
-static int in_block(int block, long pages)
-{
-	uint64_t frames[PAGES];
-	int count = 0;
-
-	xt_frames(mem, frames, PAGES);
-	for (int i = 0; i < PAGES; i++)
-		count += frames[i] / pages == (uint64_t)block;
-	return count;
-}
-
 static bool by_offlining(void)
 {
-	long pages = block_pages();
 	char path[96];
-	int block = pages ? movable_block(path, sizeof(path)) : -1;
+	int block = xt_block_find(path, sizeof(path));
 	long long revoked;
+	size_t there;
 	bool gone;
 
 	if (block < 0) {
@@ -230,49 +113,21 @@ static bool by_offlining(void)
 			"CONFIG_MEMORY_HOTREMOVE and a block of memory that can go");
 		return false;
 	}
-	move_all_to(1);
-	xt_ok(in_block(block, pages) > 0, "%d of %d pages are in block %d",
-	      in_block(block, pages), PAGES, block);
+	xt_move_to(mem, PAGES, 1);
+	there = xt_count_in_block(mem, PAGES, block);
+	xt_ok(there > 0, "%zu of %d pages are in block %d", there, PAGES,
+	      block);
 	touch_again(true);
 	revoked = xt_stat("revoked");
-	gone = write_text(path, "offline");
+	gone = xt_write_text(path, "offline");
 	xt_ok(gone, "block %d goes offline", block);
 	xt_ok(xt_stat("revoked") > revoked, "%lld pages were revoked",
 	      xt_stat("revoked") - revoked);
-	xt_ok(!in_block(block, pages), "none of the pages is in it");
+	xt_ok(!xt_count_in_block(mem, PAGES, block),
+	      "none of the pages is in it");
 	if (gone)
-		xt_ok(write_text(path, "online_movable"), "and comes back");
+		xt_ok(xt_write_text(path, "online_movable"), "and comes back");
 	return true;
-}
-
-/* The kernel's own test device, whose minor 0 has memory of its own. */
-static int test_device(const char *what)
-{
-	const char *kdir = getenv("XPMEM_KDIR");
-	unsigned int major = 0;
-	char text[256], name[64];
-	FILE *in;
-	int fd;
-
-	snprintf(text, sizeof(text), "insmod %s/lib/test_hmm.ko 2>/dev/null",
-		 kdir ? kdir : "");
-	if (access("/sys/module/test_hmm", F_OK) && system(text)) {
-		xt_skip(what, "test_hmm.ko (CONFIG_TEST_HMM)");
-		return -1;
-	}
-	in = fopen("/proc/devices", "re");
-	xt_need(in != NULL, "open /proc/devices");
-	while (fgets(text, sizeof(text), in))
-		if (sscanf(text, "%u %63s", &major, name) == 2 &&
-		    !strcmp(name, "HMM_DMIRROR"))
-			break;
-	fclose(in);
-	xt_need(!mknod("/tmp/hmm", S_IFCHR | 0600, makedev(major, 0)) ||
-			errno == EEXIST,
-		"make a node for the device");
-	fd = open("/tmp/hmm", O_RDWR | O_CLOEXEC);
-	xt_need(fd >= 0, "open the device");
-	return fd;
 }
 
 /*
@@ -282,21 +137,19 @@ static int test_device(const char *what)
 static bool by_device(const char *what, unsigned long request)
 {
 	static char copy[SIZE];
-	struct hmm_cmd cmd = { (uintptr_t)mem, (uintptr_t)copy, PAGES, 0, 0 };
 	long long revoked = xt_stat("revoked");
-	int fd = test_device(what), taken = 0;
+	int fd = xt_hmm_open(), taken = 0;
 	size_t wrong = 0;
 
-	if (fd < 0)
+	if (fd < 0) {
+		xt_skip(what, "test_hmm.ko (CONFIG_TEST_HMM)");
 		return false;
+	}
 	for (int i = 0; i < TAKES; i++) {
-		if (!ioctl(fd, request, &cmd)) {
+		if (xt_hmm_take(fd, request, mem, copy, PAGES)) {
 			taken++;
 			wrong += xt_wrong(copy, SIZE, XT_EVEN, 1) +
 				 xt_wrong(copy, SIZE, XT_ODD, 2);
-		} else {
-			xt_need(errno == EBUSY || errno == ENOENT,
-				"the device takes pages");
 		}
 		if (i % 8 == 7)
 			touch_again(true);
@@ -312,12 +165,12 @@ static bool by_device(const char *what, unsigned long request)
 
 static bool by_migrate_vma(void)
 {
-	return by_device("moved to a device", HMM_MIGRATE_TO_DEV);
+	return by_device("moved to a device", XT_HMM_MIGRATE_TO_DEV);
 }
 
 static bool by_exclusive_access(void)
 {
-	return by_device("used by a device alone", HMM_EXCLUSIVE);
+	return by_device("used by a device alone", XT_HMM_EXCLUSIVE);
 }
 
 static void home(displacer displace)
@@ -380,25 +233,6 @@ static void displaced(const char *name, displacer displace)
 		importer();
 }
 
-/* A probe at the first byte of a file; -1 without CONFIG_UPROBE_EVENTS. */
-static int probe(const char *path)
-{
-	struct perf_event_attr attr = { .size = sizeof(attr) };
-	FILE *in = fopen("/sys/bus/event_source/devices/uprobe/type", "re");
-
-	if (!in || fscanf(in, "%u", &attr.type) != 1)
-		attr.type = 0;
-	if (in)
-		fclose(in);
-	if (!attr.type) {
-		errno = ENODEV;
-		return -1;
-	}
-	attr.config1 = (uintptr_t)path;
-	return syscall(SYS_perf_event_open, &attr, getpid(), -1, -1,
-		       PERF_FLAG_FD_CLOEXEC);
-}
-
 #define NOP 0x90
 #define INT3 0xcc
 
@@ -423,7 +257,7 @@ static void probed_home(void)
 	xt_await("seen0");
 	revoked = xt_stat("revoked");
 	snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), fd);
-	event = probe(path);
+	event = xt_probe(path, 0);
 	if (event < 0 && errno == ENODEV)
 		xt_skip("probed", "CONFIG_UPROBE_EVENTS");
 	else

@@ -25,17 +25,20 @@
 
 size_t area_count(void)
 {
-	return 2 * (reclaim_count + file_count + range_count);
+	return 2 * (file_count + range_count + reclaim_count + rare_count);
 }
 
-/* Those of reclaim.c come last: the last of them is not choosy. */
+/* Those of rare.c come last: the last of them are not choosy. */
 static const struct row *row_of(size_t index)
 {
 	if (index < file_count)
 		return &file_rows[index];
 	index -= file_count;
-	return index < range_count ? &range_rows[index] :
-				     &reclaim_rows[index - range_count];
+	if (index < range_count)
+		return &range_rows[index];
+	index -= range_count;
+	return index < reclaim_count ? &reclaim_rows[index] :
+				       &rare_rows[index - reclaim_count];
 }
 
 void area_init(struct area *a, size_t index, uint32_t pass)
@@ -179,7 +182,8 @@ static char *map_file(struct area *a, size_t size)
 	return mem;
 }
 
-static void map_area(struct area *a)
+/* False, with ->missing, if there is no such memory. */
+static bool map_area(struct area *a)
 {
 	switch (a->row->memory) {
 	case MEM_ANON:
@@ -204,7 +208,21 @@ static void map_area(struct area *a)
 		a->mem = map_file(a, HUGE);
 		madvise(a->mem, HUGE, MADV_HUGEPAGE);
 		break;
+	case MEM_CODE:
+		rare_map_code(a);
+		break;
+	case MEM_REMOTE:
+		if (rare_map_remote(a))
+			break;
+		lacks(a, "CONFIG_NUMA_BALANCING and a second node");
+		return false;
+	case MEM_MOVABLE:
+		if (rare_map_movable(a))
+			break;
+		lacks(a, "a block of memory that can go offline");
+		return false;
 	}
+	return true;
 }
 
 /* Where importers only read, the exporter stores their side's words as well. */
@@ -212,7 +230,8 @@ static bool set_up(struct area *a)
 {
 	if (a->group[0])
 		xt_group_enter(a->group);
-	map_area(a);
+	if (!map_area(a))
+		return false;
 	xt_need(area_store(a, a->mem, XT_EVEN, 1, 0, a->size), "first words");
 	if (!a->write)
 		area_store(a, a->mem, XT_ODD, 2, 0, a->size);
@@ -222,6 +241,8 @@ static bool set_up(struct area *a)
 				 "huge pages of memory files");
 		return false;
 	}
+	if (a->row->memory == MEM_CODE && !a->write)
+		rare_protect_code(a);
 	a->segid = xt_export(a->mem, a->size, a->write ? 0666 : 0444);
 	return true;
 }
@@ -248,10 +269,16 @@ static void operate(struct area *a, bool once)
 	a->revoked = counter("revoked") - revoked;
 }
 
-/* The side and round of what importers stored last, if the pages stayed. */
+/* The round of what importers stored last, if the pages stayed. */
 static int last_round(const struct area *a)
 {
 	return area_can_store(a) ? 4 : 2;
+}
+
+/* They store between the attempts. */
+int area_round(const struct area *a)
+{
+	return a->again ? last_round(a) : 2;
 }
 
 static void check_kept(const struct area *a, size_t from, size_t to)
@@ -282,7 +309,6 @@ static void check_new(const struct area *a, size_t from, size_t to)
 static void check(const struct area *a)
 {
 	size_t from = area_from(a), to = area_to(a);
-	int round = a->again ? last_round(a) : 2;
 
 	if (from)
 		check_kept(a, 0, from);
@@ -292,8 +318,8 @@ static void check(const struct area *a)
 		check_new(a, from, to);
 	if (from < to && a->moved)
 		xt_ok(!area_wrong(a, a->moved - from, XT_EVEN, 1, from, to) &&
-			      !area_wrong(a, a->moved - from, XT_ODD, round,
-					  from, to),
+			      !area_wrong(a, a->moved - from, XT_ODD,
+					  area_round(a), from, to),
 		      "%s: the words have moved with the pages", a->name);
 }
 
@@ -417,17 +443,6 @@ bool area_compound(const char *at)
 	return flags & (1 << 15 | 1 << 16);
 }
 
-bool write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t len = strlen(text);
-	bool good = fd >= 0 && write(fd, text, len) == len;
-
-	if (fd >= 0)
-		close(fd);
-	return good;
-}
-
 /* As xt_stat(), without a process: some of ours have no memory for one. */
 long long counter(const char *name)
 {
@@ -446,4 +461,14 @@ enum outcome lacks(struct area *a, const char *what)
 {
 	a->missing = what;
 	return MISSING;
+}
+
+enum outcome done_if(bool done)
+{
+	return done ? DONE : NOT_YET;
+}
+
+void hear_signal(int sig)
+{
+	(void)sig;
 }

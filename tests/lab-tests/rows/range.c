@@ -42,11 +42,6 @@ struct pm_scan_arg {
 #define PAGE_IS_WRITTEN 2
 #endif
 
-static enum outcome done_if(bool done)
-{
-	return done ? DONE : NOT_YET;
-}
-
 static enum outcome unmap(struct area *a)
 {
 	return done_if(!munmap(a->mem, a->size));
@@ -182,7 +177,7 @@ static enum outcome scan(struct area *a)
 static enum outcome clear_refs(struct area *a)
 {
 	/* Kernels without it take the order and do nothing. */
-	if (!write_text("/proc/self/clear_refs", "4"))
+	if (!xt_write_text("/proc/self/clear_refs", "4"))
 		return lacks(a, "CONFIG_MEM_SOFT_DIRTY");
 	return DONE;
 }
@@ -230,13 +225,13 @@ static enum outcome out_of_memory(struct area *a)
 
 	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/memory.swap.max",
 		 a->group);
-	if (!write_text(path, "0"))
+	if (!xt_write_text(path, "0"))
 		return lacks(a, "memory.swap.max");
 	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s/memory.max", a->group);
 	snprintf(limit, sizeof(limit), "%lld",
 		 xt_group_read(a->group, "memory.current") +
 			 4LL * (long long)XT_MIB);
-	if (!write_text(path, limit))
+	if (!xt_write_text(path, limit))
 		return lacks(a, "memory.max");
 	more = xt_map(64 * XT_MIB);
 	memset(more, 1, 64 * XT_MIB);

@@ -20,11 +20,6 @@
 #define MADV_COLLAPSE 25
 #endif
 
-static enum outcome done_if(bool done)
-{
-	return done ? DONE : NOT_YET;
-}
-
 static enum outcome pageout(struct area *a)
 {
 	madvise(a->mem, a->size, MADV_PAGEOUT);
@@ -62,14 +57,6 @@ static enum outcome move_pages(struct area *a)
 	return DONE;
 }
 
-/* What moves is the kernel's choice. */
-static enum outcome compact(struct area *a)
-{
-	if (!write_text("/proc/sys/vm/compact_memory", "1"))
-		return lacks(a, "CONFIG_COMPACTION");
-	return DONE;
-}
-
 static enum outcome soft_offline(struct area *a)
 {
 	if (xt_frame(a->mem) == a->frames[0] &&
@@ -78,15 +65,10 @@ static enum outcome soft_offline(struct area *a)
 	return done_if(xt_frame(a->mem) != a->frames[0]);
 }
 
-static void hear(int sig)
-{
-	(void)sig;
-}
-
 /* Whoever poisons a page of its own is sent SIGBUS, as if it had touched it. */
 static enum outcome poison(struct area *a)
 {
-	struct sigaction action = { .sa_handler = hear }, usual;
+	struct sigaction action = { .sa_handler = hear_signal }, usual;
 	int error;
 
 	sigaction(SIGBUS, &action, &usual);
@@ -128,9 +110,9 @@ static enum outcome merge(struct area *a)
 	if (!a->state) {
 		if (madvise(a->mem, a->size, MADV_MERGEABLE))
 			return lacks(a, "CONFIG_KSM");
-		write_text("/sys/kernel/mm/ksm/pages_to_scan", "1000");
-		write_text("/sys/kernel/mm/ksm/sleep_millisecs", "20");
-		write_text("/sys/kernel/mm/ksm/run", "1");
+		xt_write_text("/sys/kernel/mm/ksm/pages_to_scan", "1000");
+		xt_write_text("/sys/kernel/mm/ksm/sleep_millisecs", "20");
+		xt_write_text("/sys/kernel/mm/ksm/run", "1");
 		a->state = 1;
 	}
 	area_frames(a->mem, 2, frames);
@@ -158,8 +140,6 @@ const struct row reclaim_rows[] = {
 	  .flags = ROW_LEAVES },
 	{ "collapse of a file", MEM_FILE_ROOM, collapse_file, .sees = KEPT },
 	{ "merge", MEM_ANON, merge, .sees = KEPT, .flags = ROW_ALIKE },
-	/* Moves whatever it likes, so also pages of other rows: the last one. */
-	{ "compaction", MEM_ANON, compact, .sees = KEPT, .flags = ROW_LEAVES },
 };
 
 const size_t reclaim_count = sizeof(reclaim_rows) / sizeof(reclaim_rows[0]);

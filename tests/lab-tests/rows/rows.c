@@ -54,8 +54,8 @@ static void number(char *key, const char *what, size_t i)
  */
 static void compact_for_others(bool on)
 {
-	write_text("/proc/sys/vm/compaction_proactiveness", on ? "20" : "0");
-	write_text(THP "defrag", on ? "madvise" : "never");
+	xt_write_text("/proc/sys/vm/compaction_proactiveness", on ? "20" : "0");
+	xt_write_text(THP "defrag", on ? "madvise" : "never");
 }
 
 /* A huge page that cannot be split keeps its poison: none of it is exported. */
@@ -189,7 +189,8 @@ static void check_all(void)
 	for (size_t i = 0; i < count; i++) {
 		struct area *a = &areas[i];
 
-		if (!a->segid || a->row->flags & ROW_ENDS)
+		if (!a->segid || a->outcome == MISSING ||
+		    a->row->flags & ROW_ENDS)
 			continue;
 		area_tell(a, ORDER_CHECK);
 		xt_need(area_answers(a, ANSWER_MS), "%s: is checked", a->name);
@@ -385,7 +386,8 @@ static void look_again(void)
 		int round = a->row->flags & ROW_FIXED ? 1 : 3;
 		size_t from = area_from(a), to = area_to(a);
 
-		if (!a->segid || a->row->flags & ROW_ENDS)
+		if (!a->segid || a->outcome == MISSING ||
+		    a->row->flags & ROW_ENDS)
 			continue;
 		if (a->row->sees == ZEROS)
 			from = to;
@@ -474,14 +476,16 @@ int main(void)
 	holds = calloc(count, sizeof(*holds));
 	xt_start("rows");
 	xt_need(areas != MAP_FAILED && holds, "memory for %zu areas", count);
-	if (xt_me == XT_HOME)
-		write_text(THP "shmem_enabled", "advise");
+	if (xt_me == XT_HOME) {
+		xt_write_text(THP "shmem_enabled", "advise");
+		rare_prepare();
+	}
 	xt_case("acknowledged");
 	take_part(ACKNOWLEDGED, 1);
 	xt_case("late");
 	take_part(LATE, 2);
 	if (xt_me == XT_HOME)
-		write_text("/sys/kernel/mm/ksm/run", "0");
+		xt_write_text("/sys/kernel/mm/ksm/run", "0");
 	xt_case("lost");
 	if (xt_nodes == 3) {
 		take_part(LOST, 3);

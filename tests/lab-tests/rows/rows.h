@@ -11,6 +11,7 @@
 #define ROWS_H
 
 #include "xt.h"
+#include "xt-machine.h"
 
 #define PAGE 4096UL
 #define HUGE (512 * PAGE)
@@ -22,6 +23,9 @@ enum memory {
 	MEM_FILE, /* a memory file, page by page */
 	MEM_FILE_ROOM,
 	MEM_FILE_HUGE, /* a memory file's huge page */
+	MEM_CODE, /* private pages over a memory file, executable */
+	MEM_REMOTE, /* anonymous, on a node that its process is not on */
+	MEM_MOVABLE, /* anonymous, in the block of memory that goes offline */
 };
 
 /* One attempt at an operation. */
@@ -54,8 +58,8 @@ struct row {
 	unsigned int flags;
 };
 
-extern const struct row reclaim_rows[], file_rows[], range_rows[];
-extern const size_t reclaim_count, file_count, range_count;
+extern const struct row reclaim_rows[], file_rows[], range_rows[], rare_rows[];
+extern const size_t reclaim_count, file_count, range_count, rare_count;
 
 /* A row with one kind of access; shared between the leader and its children. */
 struct area {
@@ -108,16 +112,27 @@ bool area_ends(struct area *a);
 size_t area_wrong(const struct area *a, const char *at, enum xt_side side,
 		  int round, size_t from, size_t to);
 size_t area_nonzero(const char *at, size_t from, size_t to);
+/* The round of the importers' words, if the pages stayed. */
+int area_round(const struct area *a);
 /* Stores to one side; false if a page cannot be stored to. */
 bool area_store(const struct area *a, char *at, enum xt_side side, int round,
 		size_t from, size_t to);
+
+/* rare.c: once, before there are areas; and their memory. */
+void rare_prepare(void);
+bool rare_map_movable(struct area *a);
+bool rare_map_remote(struct area *a);
+void rare_map_code(struct area *a);
+void rare_protect_code(const struct area *a);
 
 /* For operations. */
 void area_frames(const char *mem, size_t pages, uint64_t *frames);
 size_t area_resident(const struct area *a);
 bool area_compound(const char *at);
-bool write_text(const char *path, const char *text);
 long long counter(const char *name);
 enum outcome lacks(struct area *a, const char *what);
+enum outcome done_if(bool done);
+/* A handler: nothing but that the signal came. */
+void hear_signal(int sig);
 
 #endif
