@@ -9,6 +9,8 @@ from links import netem
 from partition import NET_SLOT, window_address
 
 PORT = 7760
+# xpmemd's own.  With KASAN on a busy host an importer needs 6 s for 4096 pages.
+DEADLINE_MS = 10000
 
 
 class Config:
@@ -113,6 +115,8 @@ class Config:
 
     def daemon_config(self, ident):
         lines = ["# xpmemd configuration", f"partid {ident}", f"listen 10.77.0.{ident} {PORT}"]
+        if self.patience > 1:
+            lines.append(f"deadline {DEADLINE_MS * self.patience}")
         for peer in self.peers(ident):
             lines += [f"peer {peer} {{", f"    address 10.77.0.{peer} {PORT}",
                       f"    fabric {self.fabric}", f"    window pci {window_address(peer)}",

@@ -25,7 +25,7 @@
 
 #define DELAY_MS 100
 #define ANSWER_MS 90000
-/* The deadline of a session is 10 s; a debug kernel makes other work slow. */
+/* The deadline of a session is 10 s, and more on a debug kernel. */
 #define LOST_MS 30000
 #define PATIENCE_MS 120000
 #define THP "/sys/kernel/mm/transparent_hugepage/"
