@@ -101,9 +101,10 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@tests/demo/run
 
+# CHECK_FLAGS: tests/run --help.
 check:
 	@tests/setup
-	@tests/run
+	@tests/run $(CHECK_FLAGS)
 
 # What check has no time for: faults, for about an hour. SOAK_FLAGS: tests/soak/run
 # --help.
