@@ -125,11 +125,12 @@ cost:
 	@$(MAKE) -s --no-print-directory lib/libxpmem daemon
 	@tests/series/cost $(COST_FLAGS)
 
-# What make check has no time for: every patch by itself, all of the mm selftests,
-# KUnit on four architectures.
+# What make check has no time for: every patch by itself, which lines are run, all of
+# the mm selftests, KUnit on four architectures.
 series-check:
 	@tests/setup
 	@tests/series/check --each
+	@tests/series/coverage
 	@for arch in i386 x86_64 arm64-4k arm64-64k; do tests/kunit/run $$arch || exit 1; done
 	@tests/series/mm-selftests
 
@@ -162,9 +163,10 @@ help:
 	@echo '                         faults, munmap, reclaim, migration, with the option'
 	@echo '                         off, on, and registered; COST_FLAGS: tests/series/cost'
 	@echo '                         --help'
-	@echo 'make series-check        each patch by itself, objects with the option off, all'
-	@echo '                         of the mm selftests without and with the series, KUnit'
-	@echo '                         on i386, x86_64 and arm64; long'
+	@echo 'make series-check        each patch by itself, objects with the option off, the'
+	@echo '                         lines that its kselftest runs, all of the mm selftests'
+	@echo '                         without and with the series, KUnit on i386, x86_64 and'
+	@echo '                         arm64; long'
 	@echo 'make install             DESTDIR=, PREFIX= (default $(PREFIX))'
 	@echo 'make clean               removes build/; cached kernels stay (tests/lab/lab kernels)'
 	@echo

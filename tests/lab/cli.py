@@ -24,8 +24,9 @@ failure); 99 when a kernel printed a splat, 124 on time-out, 125 when the lab
 itself failed, 2 for wrong arguments. Consoles: build/lab/last/console-ID.log.
 
 kernels: rmap, our small configuration with the mm series; debug, the same with
-every check; stock, the same without the series; debian-6.1 and debian-6.12,
-Debian's own. Built or fetched on first use, and kept.
+every check; coverage, the same without KASAN, and it counts which lines of the
+series were run; stock, without the series; debian-6.1 and debian-6.12, Debian's
+own. Built or fetched on first use, and kept.
 
 lab ctl makes faults on a running lab, from the host or from inside a partition:
   lab ctl pause|resume|poweroff|reset ID

@@ -8,7 +8,7 @@ LAB = os.path.dirname(os.path.realpath(__file__))
 REPO = os.path.dirname(os.path.dirname(LAB))
 STATE = os.path.join(REPO, "build", "lab")
 MAX_NODES = 8
-FLAVOURS = ("rmap", "stock", "debug", "debian-6.1", "debian-6.12")
+FLAVOURS = ("rmap", "stock", "debug", "coverage", "debian-6.1", "debian-6.12")
 DEBIAN = "debian-"
 BUILD_ONLY = ("debian-sid",)     # headers without a kernel to boot
 

@@ -66,6 +66,8 @@ class Config:
         """How much slower this kernel is than the others."""
         if self.flavour == "debug":
             return 4
+        if self.flavour == "coverage":
+            return 2
         return 2 if self.flavour.startswith(DEBIAN) else 1
 
     def runs_on(self, ident):
@@ -84,7 +86,7 @@ class Config:
         if self.mem >= 8192:
             # memory is in pieces by the time that anybody could ask for it
             words += ["hugepagesz=1G", "hugepages=1"]
-        if self.flavour == "debug":
+        if self.flavour in ("debug", "coverage"):
             # with kmemleak ACPI's interrupt routing times out when emulated; MSI-X suffices
             words += ["acpi=noirq", "sysctl.kernel.hung_task_timeout_secs=120"]
         if self.flavour.startswith(DEBIAN):
