@@ -16,6 +16,8 @@
 #define SIZE (64 * 1024UL)
 #define FAILED ((void *)-1)
 
+#define SHOWN 16 /* bytes of a string that are compared */
+
 static char *attach(xpmem_apid_t apid, uint64_t offset, size_t size, void *want)
 {
 	struct xpmem_addr addr = { .apid = apid, .offset = offset };
@@ -23,16 +25,16 @@ static char *attach(xpmem_apid_t apid, uint64_t offset, size_t size, void *want)
 	return xpmem_attach(addr, size, want);
 }
 
-/* Shows one byte string of the exporter's, wherever it lies. */
+/* Shows one byte string of the exporter's, wherever it lies, also in the last page. */
 static bool shows(xpmem_apid_t apid, const char *text)
 {
 	uint64_t at = (uintptr_t)text, start = at & -xt_page;
-	char *shown = attach(apid, start, 2 * xt_page, NULL);
+	char *shown = attach(apid, start, at - start + SHOWN, NULL);
 	bool same;
 
 	if (shown == FAILED)
 		return false;
-	same = !strncmp(shown + (at - start), text, 16);
+	same = !strncmp(shown + (at - start), text, SHOWN);
 	return !xpmem_detach(shown) && same;
 }
 
