@@ -25,7 +25,7 @@
 
 #define DELAY_MS 100
 #define ANSWER_MS 90000
-/* The deadline of a session is 10 s, and more on a debug kernel. */
+/* The deadline of a session is 10 s on rmap, where this runs; other work is slow. */
 #define LOST_MS 30000
 #define PATIENCE_MS 120000
 #define THP "/sys/kernel/mm/transparent_hugepage/"
