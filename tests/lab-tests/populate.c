@@ -176,6 +176,39 @@ static void absent(const char *name, xt_importer fn)
 	xt_export_end(&ex);
 }
 
+/* Huge entries of the page table, populated when they are there already. */
+static void huge_again(struct xt_import *imp)
+{
+	long long huge = xt_stat("faults-huge");
+
+	xt_ok(!xt_wrong(imp->at, SIZE, XT_EVEN, 1), "the bytes are right");
+	huge = xt_stat("faults-huge") - huge;
+	xt_ok(huge > 0, "%lld huge pages are mapped", huge);
+	xt_ok(!advise(imp->at, SIZE, MADV_POPULATE_READ), "read (errno %d)",
+	      errno);
+	xt_ok(!advise(imp->at, SIZE, MADV_POPULATE_WRITE), "write (errno %d)",
+	      errno);
+	xt_ok(!advise(imp->at, SIZE, MADV_POPULATE_WRITE), "again (errno %d)",
+	      errno);
+	xt_ok(faults(imp->at, SIZE, true) == 0, "no fault then");
+}
+
+static void huge(void)
+{
+	struct xt_export ex = { .mem = xt_map_huge(SIZE), .size = SIZE };
+
+	xt_case("huge pages");
+	xt_fill(ex.mem, SIZE, XT_EVEN, 1);
+	if (xt_huge_bytes(ex.mem) != SIZE) {
+		xt_skip("huge pages are populated", "free huge pages");
+		munmap(ex.mem, SIZE);
+		return;
+	}
+	ex.segid = xt_export(ex.mem, SIZE, 0666);
+	xt_import(huge_again, ex.segid, SIZE, NULL);
+	xt_export_end(&ex);
+}
+
 /* Nobody ever touched it: populating makes pages for the exporter. */
 static void nothing_yet(struct xt_import *imp)
 {
@@ -299,6 +332,7 @@ int main(void)
 		absent("swapped out, MADV_POPULATE_READ", absent_read);
 		absent("swapped out, MADV_POPULATE_WRITE", absent_write);
 		untouched();
+		huge();
 	} else {
 		xt_skip("MADV_POPULATE_READ and _WRITE succeed", SERIES);
 	}
